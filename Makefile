@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: MIT
+#
+# walfs: one Makefile, no configure step. "make help" lists the targets.
+#
+# Knobs, for the command line or the environment:
+#
+#   CC=gcc           the C compiler (CLANG=clang: the one for fuzz programs)
+#   CFLAGS=-O2 -g    optimisation and debugging; CPPFLAGS and LDFLAGS are added too
+#   SANITIZE=        address,undefined or thread; give each a BUILD of its own
+#   WERROR=1         0: warnings do not fail the build
+#   BUILD=build      where everything that is made goes
+#   PREFIX=/usr/local, DESTDIR=      where "make install" puts things
+#   V=               1: show the commands
+#
+# Changed knobs rebuild what they touch.
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CLANG ?= clang
+CFLAGS ?= -O2 -g
+SANITIZE ?=
+WERROR ?= 1
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+V ?=
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+ifeq ($(V),1)
+Q :=
+say :=
+else
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)';
+endif
+
+# --- flags -------------------------------------------------------------------
+
+# No strict aliasing: segments are bytes that are looked at as structures, and a
+# program whose one job is to get bytes right should not depend on which of these
+# looks the compiler may assume not to overlap. It costs nothing that we measure.
+DIALECT := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fno-strict-aliasing
+INCLUDES := -Iinclude -I.
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 $(if $(filter 1,$(WERROR)),-Werror)
+
+# gcc exempts functions that take a va_list from this one, clang does not.
+ifneq ($(findstring clang,$(CC)),)
+WARNINGS += -Wno-format-nonliteral
+endif
+
+# Hardening that costs next to nothing. _FORTIFY_SOURCE needs an optimising
+# compiler, and sanitizers bring better checks of their own.
+HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection
+ifeq ($(SANITIZE),)
+HARDENING += $(if $(filter -O1 -O2 -O3 -Os -Og -Ofast,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+else
+SANITIZER := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+
+COMPILE = $(CC) $(DIALECT) $(INCLUDES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(CFLAGS)
+LINK = $(CC) $(CFLAGS) $(SANITIZER) -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LDFLAGS)
+
+# --- what is needed of the system --------------------------------------------
+
+pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
+pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
+
+FUSE_CFLAGS := $(call pkg_cflags,fuse3)
+FUSE_LIBS := $(call pkg_libs,fuse3)
+JANSSON_CFLAGS := $(call pkg_cflags,jansson)
+JANSSON_LIBS := $(call pkg_libs,jansson)
+CHECK_CFLAGS := $(call pkg_cflags,check)
+CHECK_LIBS := $(call pkg_libs,check)
+# xxhash is compiled in (XXH_INLINE_ALL); the library is for whoever does not.
+XXHASH_CFLAGS := $(call pkg_cflags,libxxhash)
+XXHASH_LIBS := $(call pkg_libs,libxxhash)
+
+DEBIAN_fuse3 := libfuse3-dev
+DEBIAN_jansson := libjansson-dev
+DEBIAN_check := check
+DEBIAN_libxxhash := libxxhash-dev
+
+need-%:
+	@command -v $(firstword $(CC)) >/dev/null || { \
+	    echo "walfs: there is no $(firstword $(CC)); on Debian: apt-get install gcc libc6-dev" >&2; exit 1; }
+	@command -v pkg-config >/dev/null || { \
+	    echo "walfs: there is no pkg-config; on Debian: apt-get install pkg-config" >&2; exit 1; }
+	@pkg-config --exists $* || { \
+	    echo "walfs: pkg-config finds no $*; on Debian: apt-get install $(DEBIAN_$*)" \
+	         "(./scripts/setup installs all that is missing)" >&2; exit 1; }
+
+need-clang:
+	@command -v $(CLANG) >/dev/null || { \
+	    echo "walfs: there is no $(CLANG); on Debian: apt-get install clang libclang-rt-14-dev" >&2; exit 1; }
+
+# --- sources -----------------------------------------------------------------
+
+CORE_SRC := $(wildcard core/*.c)
+WALCTL_SRC := $(wildcard core/walctl/*.c)
+FS_SRC := $(wildcard fs/*.c)
+TEST_SRC := $(wildcard tests/test_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz_*.c)
+SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
+HELPER_SRC := $(wildcard tests/walctl/*.c tests/mount/*.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
+
+# Sources from outside core that one test looks at: EXTRA_test_x := fs/y.c
+EXTRA_test_frame := $(wildcard fs/frame.c)
+EXTRA_test_telemetry := $(wildcard fs/opstats.c)
+
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+CORE_OBJ := $(call object,$(CORE_SRC))
+WALCTL_OBJ := $(call object,$(WALCTL_SRC))
+FS_OBJ := $(call object,$(FS_SRC))
+TEST_OBJ := $(call object,$(TEST_SRC))
+SUPPORT_OBJ := $(call object,$(SUPPORT_SRC))
+HELPER_OBJ := $(call object,$(HELPER_SRC) $(BENCH_SRC))
+FUZZ_WITH := $(CORE_SRC) $(wildcard tests/oracle*.c)
+# What one of them has besides, from outside core.
+FUZZ_WITH_options := $(wildcard fs/options.c fs/values.c)
+FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(FUZZ_WITH) $(FUZZ_WITH_options) $(FUZZ_SRC))
+
+LIBWAL := $(if $(CORE_SRC),$(BUILD)/libwal.a)
+PROGRAMS := $(if $(FS_SRC),$(BUILD)/walfs) $(if $(WALCTL_SRC),$(BUILD)/walctl)
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+HELPERS := $(addprefix $(BUILD)/tests/,$(basename $(notdir $(HELPER_SRC)))) \
+	$(addprefix $(BUILD)/tests/bench_,$(basename $(notdir $(BENCH_SRC))))
+FUZZERS := $(patsubst tests/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+MANUALS := $(wildcard docs/*.1)
+
+# --- building ----------------------------------------------------------------
+
+.PHONY: all
+all: $(LIBWAL) $(PROGRAMS) ## build/walfs, build/walctl and build/libwal.a (the default)
+
+# Rewritten only when its text changes, so that what depends on it is made again
+# exactly when a flag, or the list of sources, is another one.
+STAMP = mkdir -p $(@D) && { printf '%s\n' "$$STAMP_TEXT" | cmp -s - $@ || \
+	printf '%s\n' "$$STAMP_TEXT" >$@; }
+
+$(BUILD)/flags: export STAMP_TEXT = $(COMPILE) | $(LINK) | $(FUSE_CFLAGS) $(JANSSON_CFLAGS) \
+	$(CHECK_CFLAGS) $(XXHASH_CFLAGS) | $(FUZZ_COMPILE)
+$(BUILD)/flags: FORCE
+	@$(STAMP)
+
+$(BUILD)/sources: export STAMP_TEXT = $(CORE_SRC) $(WALCTL_SRC) $(FS_SRC) $(SUPPORT_SRC)
+$(BUILD)/sources: FORCE
+	@$(STAMP)
+
+.PHONY: FORCE
+FORCE:
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(COMPILE) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
+
+# core never sees FUSE's headers: they are not on its include path.
+$(CORE_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
+$(CORE_OBJ): | need-libxxhash
+$(WALCTL_OBJ): PKG_CFLAGS = $(JANSSON_CFLAGS)
+$(WALCTL_OBJ): | need-jansson
+$(FS_OBJ): PKG_CFLAGS = -pthread $(FUSE_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS)
+$(FS_OBJ): | need-fuse3 need-jansson need-libxxhash
+$(TEST_OBJ) $(SUPPORT_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS) $(XXHASH_CFLAGS)
+$(TEST_OBJ) $(SUPPORT_OBJ): | need-check
+# It looks at a part of the daemon, whose header wants FUSE's.
+$(call object,tests/test_frame.c): PKG_CFLAGS += $(FUSE_CFLAGS)
+$(call object,tests/test_frame.c): | need-fuse3
+$(HELPER_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
+
+$(BUILD)/libwal.a: $(CORE_OBJ) $(BUILD)/sources
+	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(CORE_OBJ)
+
+link = $(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) $(1)
+
+$(BUILD)/walctl: $(WALCTL_OBJ) $(LIBWAL) $(BUILD)/sources
+	$(call link,-pthread $(JANSSON_LIBS))
+
+$(BUILD)/walfs: $(FS_OBJ) $(LIBWAL) $(BUILD)/sources
+	$(call link,-pthread $(FUSE_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS))
+
+# --- tests -------------------------------------------------------------------
+
+.PHONY: tests
+tests: $(TESTS) $(HELPERS) ## the test and measuring programs, not run
+
+define test_program
+$(BUILD)/tests/$(1): $(call object,tests/$(1).c $(EXTRA_$(1))) $(SUPPORT_OBJ) $(LIBWAL) $(BUILD)/sources
+	@mkdir -p $$(@D)
+	$$(call link,-pthread $(CHECK_LIBS) $(XXHASH_LIBS))
+endef
+$(foreach test,$(notdir $(TESTS)),$(eval $(call test_program,$(test))))
+
+# helper_program(NAME, SOURCE)
+define helper_program
+$(BUILD)/tests/$(1): $(call object,$(2)) $(LIBWAL) $(BUILD)/sources
+	@mkdir -p $$(@D)
+	$$(call link,-pthread $(XXHASH_LIBS))
+endef
+$(foreach source,$(HELPER_SRC),$(eval \
+	$(call helper_program,$(basename $(notdir $(source))),$(source))))
+$(foreach source,$(BENCH_SRC),$(eval \
+	$(call helper_program,bench_$(basename $(notdir $(source))),$(source))))
+
+# tests/crash/crash_X.c becomes tests/crash_X; the other sources there are what they share.
+CRASH_SRC := $(wildcard tests/crash/crash_*.c)
+CRASH_OBJ := $(call object,$(wildcard tests/crash/*.c))
+CRASH_SHARED := $(filter-out $(call object,$(CRASH_SRC)),$(CRASH_OBJ))
+CRASH_TESTS := $(patsubst tests/crash/%.c,$(BUILD)/tests/%,$(CRASH_SRC))
+$(CRASH_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
+
+tests: $(CRASH_TESTS)
+
+$(CRASH_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/crash/%.o $(CRASH_SHARED) $(LIBWAL) \
+		$(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call link,-pthread $(XXHASH_LIBS))
+
+# Likewise tests/storm/storm_X.c.
+STORM_SRC := $(wildcard tests/storm/storm_*.c)
+STORM_OBJ := $(call object,$(wildcard tests/storm/*.c))
+STORM_SHARED := $(filter-out $(call object,$(STORM_SRC)),$(STORM_OBJ))
+STORM_TESTS := $(patsubst tests/storm/%.c,$(BUILD)/tests/%,$(STORM_SRC))
+$(STORM_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
+
+tests: $(STORM_TESTS)
+
+$(STORM_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/storm/%.o $(STORM_SHARED) $(LIBWAL) \
+		$(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call link,-pthread $(XXHASH_LIBS))
+
+.PHONY: check-unit
+check-unit: $(TESTS) ## run the unit tests and sum their results (TESTS_RUN=test_log: only that)
+	$(Q)scripts/run-unit $(if $(TESTS_RUN),$(addprefix $(BUILD)/tests/,$(TESTS_RUN)),$(TESTS))
+
+.PHONY: check-layers
+check-layers: all ## core is free of FUSE and prints nothing; fs and walctl use the public API only
+	$(Q)scripts/check-layers $(LIBWAL)
+
+.PHONY: lint
+lint: ## shellcheck, cppcheck, manual pages and plain rules of style
+	$(Q)scripts/lint
+
+.PHONY: check
+check: ## everything: what ./scripts/test runs
+	$(Q)scripts/test
+
+# --- fuzzing: core once more, with clang -------------------------------------
+
+FUZZ_SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_COMPILE = $(CLANG) $(DIALECT) $(INCLUDES) $(CPPFLAGS) $(WARNINGS) -O1 -g -pthread \
+	-fsanitize=fuzzer-no-link $(FUZZ_SANITIZER)
+
+.PHONY: fuzz
+fuzz: $(FUZZERS) ## the fuzz programs, not run (needs clang)
+
+$(BUILD)/fuzz/obj/%.o: %.c $(BUILD)/flags Makefile
+	@mkdir -p $(@D)
+	$(call say,CLANG,$<)$(FUZZ_COMPILE) $(XXHASH_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(FUZZ_OBJ): | need-clang need-libxxhash
+
+FUZZ_OPTIONS_OBJ := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(FUZZ_WITH_options))
+$(FUZZ_OPTIONS_OBJ) $(BUILD)/fuzz/obj/tests/fuzz_options.o: XXHASH_CFLAGS += $(FUSE_CFLAGS)
+$(FUZZ_OPTIONS_OBJ) $(BUILD)/fuzz/obj/tests/fuzz_options.o: | need-fuse3
+$(BUILD)/fuzz/fuzz_options: $(FUZZ_OPTIONS_OBJ)
+$(BUILD)/fuzz/fuzz_options: FUZZ_LIBS = $(FUSE_LIBS)
+
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/%.o \
+		$(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(FUZZ_WITH)) $(BUILD)/sources
+	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer $(FUZZ_SANITIZER) -pthread -o $@ $(filter %.o,$^) $(FUZZ_LIBS)
+
+# --- installing --------------------------------------------------------------
+
+VERSION = $(shell sed -n 's/^.define WAL_VERSION "\(.*\)"/\1/p' include/walfs/wal.h)
+INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
+INSTALL_LIB := $(DESTDIR)$(PREFIX)/lib
+INSTALL_INC := $(DESTDIR)$(PREFIX)/include/walfs
+INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+
+$(BUILD)/libwal.pc: export PC_TEXT = prefix=$(PREFIX)\nName: libwal\nDescription: the log behind \
+	walfs, as a library\nVersion: $(VERSION)\nCflags: -I$${prefix}/include\nLibs: \
+	-L$${prefix}/lib -lwal -pthread
+$(BUILD)/libwal.pc: FORCE
+	@mkdir -p $(@D)
+	@printf '%b\n' "$$PC_TEXT" >$@
+
+.PHONY: install
+install: all $(BUILD)/libwal.pc ## programs, manual pages, library and header, below DESTDIR and PREFIX
+	$(Q)install -d $(INSTALL_BIN) $(INSTALL_LIB)/pkgconfig $(INSTALL_INC)
+	$(Q)install -m 0755 $(PROGRAMS) $(INSTALL_BIN)
+	$(Q)install -m 0644 $(LIBWAL) $(INSTALL_LIB)
+	$(Q)install -m 0644 $(BUILD)/libwal.pc $(INSTALL_LIB)/pkgconfig
+	$(Q)install -m 0644 include/walfs/wal.h include/walfs/format.h $(INSTALL_INC)
+	$(if $(MANUALS),$(Q)install -d $(INSTALL_MAN) && install -m 0644 $(MANUALS) $(INSTALL_MAN))
+
+.PHONY: uninstall
+uninstall: ## remove what install put there
+	$(Q)rm -f $(INSTALL_BIN)/walfs $(INSTALL_BIN)/walctl $(INSTALL_LIB)/libwal.a \
+	    $(INSTALL_LIB)/pkgconfig/libwal.pc $(INSTALL_INC)/wal.h $(INSTALL_INC)/format.h \
+	    $(addprefix $(INSTALL_MAN)/,$(notdir $(MANUALS)))
+	$(Q)rmdir $(INSTALL_INC) 2>/dev/null || true
+
+.PHONY: clean
+clean: ## remove what was built
+	$(Q)rm -rf $(BUILD)
+
+.PHONY: help
+help: ## this list
+	@sed -n '/^# Knobs/,/^# Changed/{/^# Changed/d;s/^# \{0,1\}//;p;}' Makefile
+	@echo 'Targets:'; echo
+	@awk -F '## ' '/^[a-z-]+:.*## / { split($$1, name, ":"); printf "  %-16s %s\n", name[1], $$2 }' Makefile
+
+-include $(CORE_OBJ:.o=.d) $(WALCTL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TEST_OBJ:.o=.d) \
+	$(SUPPORT_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) \
+	$(STORM_OBJ:.o=.d)

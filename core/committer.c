@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/committer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/thread.h"
+
+static bool reaches(const struct wal_durable *a, const struct wal_durable *b)
+{
+	return a->segment > b->segment || (a->segment == b->segment && a->offset >= b->offset);
+}
+
+static bool is_dirty(const struct wal_log *log)
+{
+	struct wal_durable end = wal_log_end(log);
+
+	return log->writing && !log->failed && !reaches(&log->durable, &end);
+}
+
+static struct wal_sync *take_waiting(struct wal_committer *c)
+{
+	struct wal_sync *first = c->first;
+
+	c->first = NULL;
+	c->last = &c->first;
+	return first;
+}
+
+static void answer(struct wal_log *log, struct wal_sync *sync, int error)
+{
+	while (sync) {
+		struct wal_sync *next = sync->next;
+
+		wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC_WAIT, sync->start_ns);
+		wal_count(&log->telemetry, error ? WAL_COUNT_SYNC_ERRORS : WAL_COUNT_SYNC_REQUESTS,
+			  1);
+		sync->done(sync, error);
+		sync = next;
+	}
+}
+
+/*
+ * Lock held; dropped while the disk works. The descriptor is a duplicate: the
+ * segment may be sealed and closed meanwhile. A duplicate shares the original's
+ * error cursor, so where the maintainer has begun to sync the same segment, an
+ * error may have been told to it alone: then its word counts, not this one's.
+ */
+static int sync_active(struct wal_log *log)
+{
+	struct wal_durable end = wal_log_end(log);
+	uint32_t index = log->writer.header.index;
+	bool name_too = !log->writer.name_is_durable, still_active;
+	uint64_t start = wal_clock_ns();
+	int fd, err;
+
+	fd = fcntl(log->writer.fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	pthread_mutex_unlock(&log->lock);
+	err = log->io->fdatasync(log->io, fd);
+	if (!err && name_too)
+		err = log->io->fsync(log->io, log->dirfd);
+	close(fd);
+	pthread_mutex_lock(&log->lock);
+	wal_count(&log->telemetry, WAL_COUNT_SYNCS, 1);
+	wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC, start);
+	still_active = log->writer.header.index == index;
+	if (!err && still_active && wal_segment_writer_has_fault(&log->writer))
+		err = -EIO;
+	if (!err && still_active)
+		err = wal_segment_writer_check_name(&log->writer);
+	if (err)
+		wal_log_fail(log, index, "sync", err);
+	if (!log->failed && still_active) {
+		log->writer.name_is_durable = true;
+		wal_log_set_durable(log, &end);
+	}
+	return log->failed;
+}
+
+/*
+ * A promise about the end is one about everything before it: segments that were
+ * closed go first. Lock held, dropped while it waits.
+ */
+static int sync_to_end(struct wal_log *log)
+{
+	struct wal_durable end = wal_log_end(log);
+	int err = 0;
+
+	/* What a life before left above D waits for the recovery that had no space. */
+	if (log->pending)
+		return -ENOSPC;
+	while (!err && !log->failed && !reaches(&log->durable, &end)) {
+		if (wal_segment_maintainer_owes(log, end.segment))
+			pthread_cond_wait(&log->maintainer.moved, &log->lock);
+		else
+			err = sync_active(log);
+	}
+	return err ? err : log->failed;
+}
+
+/* With meta=strict, wal.meta has the new position before anybody is answered. */
+static int commit(struct wal_log *log)
+{
+	int err = sync_to_end(log);
+
+	if (err || !log->asked.meta_strict || !log->coordinator_open)
+		return err;
+	pthread_mutex_unlock(&log->lock);
+	err = wal_meta_coordinator_flush(&log->coordinator);
+	pthread_mutex_lock(&log->lock);
+	return err;
+}
+
+/* Lock held. Return: false to stop. */
+static bool wait_for_work(struct wal_log *log)
+{
+	struct wal_committer *c = &log->committer;
+	struct timespec until;
+
+	if (!c->interval_ms) {
+		while (!c->first && !c->stop)
+			pthread_cond_wait(&c->wake, &log->lock);
+		return c->first || !c->stop;
+	}
+	wal_deadline(&until, c->interval_ms);
+	while (!c->first && !c->stop) {
+		if (pthread_cond_timedwait(&c->wake, &log->lock, &until) != ETIMEDOUT)
+			continue;
+		if (is_dirty(log))
+			return true;
+		wal_deadline(&until, c->interval_ms);
+	}
+	return c->first || !c->stop;
+}
+
+static void *run(void *arg)
+{
+	struct wal_log *log = arg;
+	struct wal_sync *waiting;
+	int err;
+
+	pthread_mutex_lock(&log->lock);
+	while (wait_for_work(log)) {
+		waiting = take_waiting(&log->committer);
+		err = waiting || is_dirty(log) ? commit(log) : 0;
+		pthread_mutex_unlock(&log->lock);
+		answer(log, waiting, err);
+		pthread_mutex_lock(&log->lock);
+	}
+	pthread_mutex_unlock(&log->lock);
+	return NULL;
+}
+
+int wal_committer_start(struct wal_log *log, unsigned interval_ms)
+{
+	struct wal_committer *c = &log->committer;
+	int err;
+
+	c->interval_ms = interval_ms;
+	c->last = &c->first;
+	wal_cond_init(&c->wake);
+	err = wal_thread_start(&c->thread, "walfs-commit", run, log);
+	if (err)
+		pthread_cond_destroy(&c->wake);
+	c->running = err == 0;
+	return err;
+}
+
+void wal_committer_stop(struct wal_log *log)
+{
+	struct wal_committer *c = &log->committer;
+
+	if (!c->running)
+		return;
+	pthread_mutex_lock(&log->lock);
+	c->stop = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&log->lock);
+	pthread_join(c->thread, NULL);
+	pthread_cond_destroy(&c->wake);
+	c->running = false;
+}
+
+void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync)
+{
+	struct wal_committer *c = &log->committer;
+
+	sync->next = NULL;
+	sync->start_ns = wal_clock_ns();
+	if (!c->running) {
+		sync->done(sync, 0); /* read-only: nothing was appended */
+		return;
+	}
+	pthread_mutex_lock(&log->lock);
+	*c->last = sync;
+	c->last = &sync->next;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&log->lock);
+}
+
+struct waiter {
+	struct wal_sync sync;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done;
+	int error;
+};
+
+static void wake_waiter(struct wal_sync *sync, int error)
+{
+	struct waiter *w = (struct waiter *)sync;
+
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	w->error = error;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+int wal_log_sync(struct wal_log *log)
+{
+	struct waiter w = {.sync.done = wake_waiter};
+
+	pthread_mutex_init(&w.lock, NULL);
+	pthread_cond_init(&w.wake, NULL);
+	wal_log_sync_start(log, &w.sync);
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.wake, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	pthread_cond_destroy(&w.wake);
+	pthread_mutex_destroy(&w.lock);
+	return w.error;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int io_open(const struct wal_io *io, int dirfd, const char *name, int flags, mode_t mode)
+{
+	int fd;
+
+	(void)io;
+	do {
+		fd = openat(dirfd, name, flags | O_CLOEXEC, mode);
+	} while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+static int io_mkdir(const struct wal_io *io, const char *path, mode_t mode)
+{
+	(void)io;
+	return mkdir(path, mode) ? -errno : 0;
+}
+
+static int io_fchmod(const struct wal_io *io, int fd, mode_t mode)
+{
+	(void)io;
+	return fchmod(fd, mode) ? -errno : 0;
+}
+
+static int io_allocate(const struct wal_io *io, int fd, off_t offset, off_t size)
+{
+	int err;
+
+	(void)io;
+	/* posix_fallocate writes zeros where the file system has no fallocate. */
+	do {
+		err = posix_fallocate(fd, offset, size);
+	} while (err == EINTR);
+	return -err;
+}
+
+static int io_pwrite(const struct wal_io *io, int fd, const void *buf, size_t size, off_t offset)
+{
+	const char *p = buf;
+
+	(void)io;
+	while (size > 0) {
+		ssize_t n = pwrite(fd, p, size, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		p += n;
+		size -= (size_t)n;
+		offset += n;
+	}
+	return 0;
+}
+
+static int io_truncate(const struct wal_io *io, int fd, off_t size)
+{
+	(void)io;
+	while (ftruncate(fd, size)) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Never called again after an error: the kernel may then report success. */
+static int io_fdatasync(const struct wal_io *io, int fd)
+{
+	(void)io;
+	return fdatasync(fd) ? -errno : 0;
+}
+
+static int io_fsync(const struct wal_io *io, int fd)
+{
+	(void)io;
+	return fsync(fd) ? -errno : 0;
+}
+
+static int io_rename(const struct wal_io *io, int dirfd, const char *from, const char *to)
+{
+	(void)io;
+	if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* A file system without RENAME_NOREPLACE: link() does not replace either. */
+	if (linkat(dirfd, from, dirfd, to, 0))
+		return -errno;
+	return unlinkat(dirfd, from, 0) ? -errno : 0;
+}
+
+static int io_unlink(const struct wal_io *io, int dirfd, const char *name)
+{
+	(void)io;
+	return unlinkat(dirfd, name, 0) ? -errno : 0;
+}
+
+static uint64_t io_now_ns(const struct wal_io *io)
+{
+	struct timespec ts;
+
+	(void)io;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+const struct wal_io wal_io_system = {
+	.open = io_open,
+	.mkdir = io_mkdir,
+	.fchmod = io_fchmod,
+	.allocate = io_allocate,
+	.pwrite = io_pwrite,
+	.truncate = io_truncate,
+	.fdatasync = io_fdatasync,
+	.fsync = io_fsync,
+	.rename = io_rename,
+	.unlink = io_unlink,
+	.now_ns = io_now_ns,
+};
+
+ssize_t wal_pread_full(int fd, void *buf, size_t size, off_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(fd, (char *)buf + done, size - done, offset + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}

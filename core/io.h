@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one seam between libwal and the system: every call that changes what is
+ * on disk, and the clock. A test gives its own table, to fail call N or to cut
+ * the power there (the idea is littlefs's emulated block device). Reads do not
+ * go through it; stores into a mapping cannot.
+ *
+ * Each function returns 0 (or a descriptor) or a negative errno, and restarts
+ * after EINTR where that is safe.
+ */
+#ifndef WALFS_CORE_IO_H
+#define WALFS_CORE_IO_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct wal_io {
+	int (*open)(const struct wal_io *io, int dirfd, const char *name, int flags, mode_t mode);
+	int (*mkdir)(const struct wal_io *io, const char *path, mode_t mode);
+	int (*fchmod)(const struct wal_io *io, int fd, mode_t mode);
+	/* Real blocks for all of offset..offset+size, never a hole. */
+	int (*allocate)(const struct wal_io *io, int fd, off_t offset, off_t size);
+	/* All size bytes, or an error. */
+	int (*pwrite)(const struct wal_io *io, int fd, const void *buf, size_t size, off_t offset);
+	int (*truncate)(const struct wal_io *io, int fd, off_t size);
+	int (*fdatasync)(const struct wal_io *io, int fd);
+	int (*fsync)(const struct wal_io *io, int fd); /* directories */
+	/* Never replaces an existing name. */
+	int (*rename)(const struct wal_io *io, int dirfd, const char *from, const char *to);
+	int (*unlink)(const struct wal_io *io, int dirfd, const char *name);
+	uint64_t (*now_ns)(const struct wal_io *io); /* CLOCK_REALTIME */
+};
+
+extern const struct wal_io wal_io_system;
+
+static inline const struct wal_io *wal_io_or_system(const struct wal_io *io)
+{
+	return io ? io : &wal_io_system;
+}
+
+/* An error that goes away when somebody makes room. */
+static inline bool wal_is_no_space(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
+/* pread that restarts and goes on until size or the end. Return: bytes or -errno. */
+ssize_t wal_pread_full(int fd, void *buf, size_t size, off_t offset);
+
+#endif

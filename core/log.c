@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* Appending, holding, rotating: what happens at the end of the log. */
+#include "core/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- what the rest of the log uses ------------------------------------------------------ */
+
+void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	if (!log->asked.notice)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log->asked.notice(log->asked.notice_ctx, level, text);
+}
+
+void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error)
+{
+	if (log->failed)
+		return;
+	log->failed = error;
+	wal_log_notice(log, WAL_NOTICE_ERROR,
+		       "%s/%010" PRIu32
+		       ".wal: %s failed: %s; the log is read-only until it is mounted again",
+		       log->path, segment, what, strerror(-error));
+	if (!log->maintainer.running)
+		return;
+	pthread_cond_broadcast(&log->maintainer.moved);
+	pthread_cond_signal(&log->maintainer.wake);
+}
+
+struct wal_durable wal_log_end(const struct wal_log *log)
+{
+	struct wal_tail tail;
+
+	if (!log->writing)
+		return log->durable;
+	wal_segment_writer_tail(&log->writer, &tail);
+	return (struct wal_durable){log->writer.header.index, tail.offset, tail.next_event - 1};
+}
+
+void wal_log_set_durable(struct wal_log *log, const struct wal_durable *durable)
+{
+	/* A rotation may have got further while this one was on its way. */
+	if (durable->segment < log->durable.segment ||
+	    (durable->segment == log->durable.segment && durable->offset <= log->durable.offset))
+		return;
+	log->durable = *durable;
+	if (log->coordinator_open)
+		wal_meta_coordinator_publish(&log->coordinator, durable);
+}
+
+void wal_log_take_durable(struct wal_log *log)
+{
+	log->durable = wal_log_end(log);
+	if (log->coordinator_open)
+		wal_meta_coordinator_publish(&log->coordinator, &log->durable);
+}
+
+/* --- beginning a segment -------------------------------------------------------------------- */
+
+static struct wal_meta_record meta_record(const struct wal_log *log)
+{
+	struct wal_meta_record meta = {
+		.writer_version = WAL_WRITER_VERSION,
+		.incarnation = log->meta.incarnation,
+		.segment_bytes = log->meta.segment_bytes,
+		.framing = log->meta.framing,
+	};
+
+	memcpy(meta.log, log->meta.log, sizeof(meta.log));
+	return meta;
+}
+
+static int start_and_publish(struct wal_log *log, struct wal_segment_writer *w,
+			     const struct wal_beginning *beginning)
+{
+	struct wal_meta_record meta = meta_record(log);
+	uint64_t now = log->io->now_ns(log->io);
+	int err;
+
+	meta.recovery = beginning->recovery;
+	meta.dropped_segments = beginning->dropped_segments;
+	meta.dropped_bytes = beginning->dropped_bytes;
+	if (log->resume_due)
+		meta.recovery |= log->resume_bits;
+	if (log->writing && now < log->writer.last_ns) {
+		meta.recovery |= WAL_META_CLOCK_STEPPED;
+		meta.clock_step_ns = log->writer.last_ns - now;
+	}
+	w->telemetry = &log->telemetry;
+	err = wal_segment_writer_start(w, beginning->first_event, beginning->prev_chain, now,
+				       &meta);
+	return err ? err : wal_segment_writer_publish(w);
+}
+
+static void take_writer(struct wal_log *log, const struct wal_segment_writer *w)
+{
+	log->writer = *w;
+	log->writing = true;
+	log->resume_due = false;
+}
+
+int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *beginning)
+{
+	struct wal_segment_shape shape = {.index = beginning->index,
+					  .block_size = log->meta.block_size,
+					  .file_bytes = log->meta.segment_bytes};
+	struct wal_segment_writer w;
+	int err = wal_segment_writer_open_new(&w, log->io, log->dirfd, &shape);
+
+	if (err)
+		return err;
+	err = wal_segment_writer_touch(&w);
+	if (!err) /* on the disk before it has its name: no header of zeros is ever found there */
+		err = wal_segment_writer_flush(&w, true);
+	if (!err)
+		err = start_and_publish(log, &w, beginning);
+	if (!err)
+		err = wal_segment_writer_make_durable(&w);
+	if (!err)
+		err = wal_log_add_entry(log, beginning->index);
+	if (err) {
+		wal_segment_writer_close(&w, false);
+		return err;
+	}
+	take_writer(log, &w);
+	wal_log_take_durable(log);
+	return 0;
+}
+
+/*
+ * No sync here: what the new segment takes outlives the process by its name, and
+ * a sync of it waits for the old one's (docs/DESIGN.md has the order and why).
+ */
+static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
+{
+	struct wal_beginning beginning;
+	int err;
+
+	wal_segment_writer_finish(&log->writer);
+	beginning = (struct wal_beginning){.index = log->writer.header.index + 1,
+					   .first_event = log->writer.next_event,
+					   .prev_chain = log->writer.start.chain};
+	err = start_and_publish(log, next, &beginning);
+	if (!err)
+		err = wal_log_add_entry(log, beginning.index);
+	if (err) {
+		wal_log_fail(log, beginning.index, "starting it", err);
+		return err;
+	}
+	wal_segment_maintainer_add(log, &log->writer, log->io->now_ns(log->io));
+	take_writer(log, next);
+	return 0;
+}
+
+/* Lock held. Did a store into a segment fail since it is the active one? */
+static bool has_lost_mapping(struct wal_log *log)
+{
+	if (!log->mapping_lost && wal_segment_writer_has_fault(&log->writer)) {
+		log->mapping_lost = true;
+		wal_log_fail(log, log->writer.header.index, "its mapping", -EIO);
+	}
+	return log->mapping_lost;
+}
+
+/*
+ * Lock held; dropped where it has to wait, and then nothing was done.
+ * Return: 0; -EAGAIN after waiting: look again; -ENOSPC, -EDQUOT, -EROFS, -EIO ...
+ */
+static int rotate(struct wal_log *log)
+{
+	uint64_t start = wal_clock_ns();
+	struct wal_segment_writer next;
+	int err;
+
+	/* Once it is handed over, nobody looks at its mark any more. */
+	if (has_lost_mapping(log))
+		return -EIO;
+	if (log->maintainer.count == WAL_CLOSED_MAX) {
+		wal_count(&log->telemetry, WAL_COUNT_SEAL_WAITS, 1);
+		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+		return log->failed ? -EROFS : -EAGAIN;
+	}
+	err = wal_segment_preparer_take(&log->preparer, &next);
+	if (err == -EAGAIN) {
+		wal_count(&log->telemetry, WAL_COUNT_PREPARE_WAITS, 1);
+		pthread_mutex_unlock(&log->lock);
+		err = wal_segment_preparer_wait(&log->preparer);
+		wal_latency_since(&log->telemetry, WAL_LATENCY_PREPARE_WAIT, start);
+		pthread_mutex_lock(&log->lock);
+		return log->failed ? -EROFS : err ? err : -EAGAIN;
+	}
+	if (err)
+		return err;
+	err = switch_segment(log, &next);
+	if (err) {
+		wal_segment_writer_close(&next, false);
+		return err;
+	}
+	wal_count(&log->telemetry, WAL_COUNT_ROTATIONS, 1);
+	wal_latency_since(&log->telemetry, WAL_LATENCY_ROTATE, start);
+	return 0;
+}
+
+static bool is_empty(const struct wal_log *log)
+{
+	return log->writer.next_event == log->writer.header.first_event_id;
+}
+
+void wal_log_rotate_by_age(struct wal_log *log)
+{
+	uint64_t now = log->io->now_ns(log->io);
+	uint64_t age_ns = log->asked.rotate_age_s * UINT64_C(1000000000);
+	int err;
+
+	if (log->failed || !log->writing || is_empty(log) || now < log->writer.header.created_ns ||
+	    now - log->writer.header.created_ns < age_ns || log->maintainer.count == WAL_CLOSED_MAX)
+		return;
+	err = rotate(log);
+	if (err && err != -EAGAIN && !log->failed)
+		wal_log_notice(log, WAL_NOTICE_WARNING, "%s: cannot rotate by age now: %s",
+			       log->path, strerror(-err));
+}
+
+/* --- appending -------------------------------------------------------------------------------- */
+
+/* Lock held. Is there a segment to write to? */
+static int get_ready(struct wal_log *log)
+{
+	if (log->read_only || log->failed)
+		return -EROFS;
+	return log->pending ? wal_log_try_again(log) : 0;
+}
+
+/* Room for it, and for all that is held besides, in this segment? */
+static bool fits(const struct wal_log *log, uint32_t size, uint64_t held_bytes)
+{
+	struct wal_append_point point = wal_segment_writer_point(&log->writer);
+
+	return wal_segment_writer_reckon(&log->writer, size, &point) &&
+	       wal_segment_writer_room(&log->writer, &point) >= held_bytes;
+}
+
+/* own: what of all that is held is the caller's own. */
+static int make_room(struct wal_log *log, uint32_t size, uint64_t own)
+{
+	int err;
+
+	while (!fits(log, size, log->held_bytes - own)) {
+		if (is_empty(log))
+			return -ENOSPC; /* a fresh one has no more */
+		err = rotate(log);
+		if (err && err != -EAGAIN)
+			return err;
+	}
+	return 0;
+}
+
+/* The first event after an unclean stop says so. */
+static int append_resume(struct wal_log *log, uint64_t now)
+{
+	struct wal_meta_record meta = meta_record(log);
+	int err;
+
+	if (!log->resume_due)
+		return 0;
+	err = make_room(log, sizeof(struct wal_disk_meta_record), 0);
+	if (err || !log->resume_due) /* a rotation has said it already */
+		return err;
+	meta.kind = WAL_META_RESUME;
+	meta.recovery = log->resume_bits;
+	if (now < log->writer.last_ns) {
+		meta.recovery |= WAL_META_CLOCK_STEPPED;
+		meta.clock_step_ns = log->writer.last_ns - now;
+	}
+	err = wal_segment_writer_append_meta(&log->writer, &meta, now);
+	log->resume_due = err != 0;
+	return err;
+}
+
+/* own: cost of a hold that this record is covered by. */
+static int append_one(struct wal_log *log, const struct wal_record *record, uint64_t now,
+		      uint64_t own)
+{
+	int err = make_room(log, record->size, own);
+
+	if (err)
+		return err;
+	err = wal_segment_writer_append(&log->writer, record->data, record->size, record->flags,
+					now);
+	if (!err)
+		log->held_bytes -= own;
+	return err;
+}
+
+static int check_records(const struct wal_log *log, const struct wal_record *records, size_t count)
+{
+	size_t limit = wal_log_record_limit(log), i;
+
+	for (i = 0; i < count; i++) {
+		if (records[i].size == 0 || (records[i].flags & ~WAL_FLAG_PART))
+			return -EINVAL;
+		if (records[i].size > limit)
+			return -EMSGSIZE;
+	}
+	return count ? 0 : -EINVAL;
+}
+
+static void count_appended(struct wal_log *log, const struct wal_record *records, size_t count)
+{
+	uint64_t bytes = 0;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		bytes += records[i].size;
+	wal_count(&log->telemetry, WAL_COUNT_APPENDS, 1);
+	wal_count(&log->telemetry, WAL_COUNT_PAYLOAD_BYTES, bytes);
+}
+
+static ssize_t append_all(struct wal_log *log, const struct wal_record *records, size_t count,
+			  struct wal_hold *hold)
+{
+	uint64_t now = log->io->now_ns(log->io);
+	uint64_t own = hold ? hold->cost_bytes : 0;
+	size_t done = 0;
+	int err = get_ready(log);
+
+	if (!err)
+		err = append_resume(log, now);
+	while (!err && done < count) {
+		err = append_one(log, &records[done], now, own);
+		if (err)
+			break;
+		own = 0;
+		done++;
+	}
+	if (done == 0)
+		return err;
+	if (hold)
+		hold->cost_bytes = 0;
+	if (has_lost_mapping(log))
+		return -EIO;
+	count_appended(log, records, done);
+	return (ssize_t)done;
+}
+
+ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, size_t count,
+		       struct wal_hold *hold)
+{
+	uint64_t start = wal_clock_ns();
+	ssize_t result = check_records(log, records, count);
+	uint64_t first;
+
+	if (result)
+		return result;
+	pthread_mutex_lock(&log->lock);
+	first = log->writer.next_event;
+	result = append_all(log, records, count, hold);
+	wal_count(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
+	pthread_mutex_unlock(&log->lock);
+	if (result < 0)
+		wal_count(&log->telemetry, WAL_COUNT_APPEND_ERRORS, 1);
+	else
+		wal_latency_since(&log->telemetry, WAL_LATENCY_APPEND, start);
+	return result;
+}
+
+/* What the META(RESUME) record that is still due can take. */
+static uint64_t resume_cost(const struct wal_log *log)
+{
+	if (!log->resume_due)
+		return 0;
+	return wal_segment_worst_cost(log->meta.block_size, sizeof(struct wal_disk_meta_record));
+}
+
+static int change_hold(struct wal_log *log, struct wal_hold *hold, uint64_t cost)
+{
+	uint64_t limit = wal_segment_hold_limit(log->meta.block_size, log->meta.segment_bytes);
+	struct wal_append_point point;
+	int err;
+
+	while (cost > hold->cost_bytes) {
+		uint64_t held = log->held_bytes - hold->cost_bytes + cost;
+
+		err = get_ready(log);
+		if (err)
+			return err;
+		if (held > limit)
+			return -ENOBUFS;
+		point = wal_segment_writer_point(&log->writer);
+		if (wal_segment_writer_room(&log->writer, &point) >= held + resume_cost(log))
+			break;
+		err = rotate(log);
+		if (err && err != -EAGAIN)
+			return err;
+	}
+	log->held_bytes += cost - hold->cost_bytes;
+	hold->cost_bytes = cost;
+	return 0;
+}
+
+int wal_log_hold(struct wal_log *log, struct wal_hold *hold, size_t size)
+{
+	int err;
+
+	if (size > wal_log_record_limit(log))
+		return -EMSGSIZE;
+	pthread_mutex_lock(&log->lock);
+	err = change_hold(log, hold, wal_segment_worst_cost(log->meta.block_size, size));
+	pthread_mutex_unlock(&log->lock);
+	return err;
+}
+
+int wal_log_rotate(struct wal_log *log)
+{
+	uint32_t index;
+	int err;
+
+	pthread_mutex_lock(&log->lock);
+	err = get_ready(log);
+	index = log->writer.header.index;
+	while (!err && log->writer.header.index == index && !is_empty(log)) {
+		err = rotate(log);
+		if (err == -EAGAIN)
+			err = 0;
+	}
+	while (!err && wal_segment_maintainer_find(log, index))
+		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+	if (!err && log->failed)
+		err = -EIO;
+	pthread_mutex_unlock(&log->lock);
+	return err;
+}
+
+/* --- asking ----------------------------------------------------------------------- */
+
+int wal_log_dirfd(const struct wal_log *log)
+{
+	return log->dirfd;
+}
+
+bool wal_log_is_read_only(const struct wal_log *log)
+{
+	return log->read_only;
+}
+
+void wal_log_uuid(const struct wal_log *log, uint8_t uuid[16])
+{
+	memcpy(uuid, log->meta.log, sizeof(log->meta.log));
+}
+
+struct wal_framing wal_log_framing(const struct wal_log *log)
+{
+	return log->meta.framing;
+}
+
+size_t wal_log_record_limit(const struct wal_log *log)
+{
+	return wal_segment_record_limit(log->meta.block_size, log->meta.segment_bytes);
+}
+
+size_t wal_log_event_limit(const struct wal_log *log)
+{
+	size_t record = wal_log_record_limit(log);
+	size_t event = wal_segment_event_limit(log->meta.block_size);
+
+	return event < record ? event : record;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log behind <walfs/wal.h>: one lock orders appends, rotation and what is
+ * known of the segments. Nobody holds it while waiting for a disk, but for the
+ * rename of a rotation and for recovery.
+ */
+#ifndef WALFS_CORE_LOG_H
+#define WALFS_CORE_LOG_H
+
+#include <pthread.h>
+
+#include "core/committer.h"
+#include "core/meta_coordinator.h"
+#include "core/recovery.h"
+#include "core/segment_maintainer.h"
+#include "core/segment_preparer.h"
+#include "core/segment_writer.h"
+#include "core/telemetry.h"
+
+/* A segment of the log, and what was read of it so far. */
+struct wal_log_entry {
+	uint32_t index;
+	bool damaged; /* fault says why; found by recovery, a read or a check */
+	struct wal_fault fault;
+	struct wal_segment_info *info; /* NULL: not read yet */
+	uint64_t bytes;		       /* of the file, for retention; 0: not known */
+};
+
+struct wal_log {
+	const struct wal_io *io;
+	char *path;
+	int dirfd;
+	bool read_only;		      /* asked for */
+	struct wal_log_options asked; /* for recovery; path is the one above */
+
+	pthread_mutex_t lock; /* everything below, but for the two threads' own */
+	struct wal_meta meta; /* parameters and UUID; constant after open */
+	struct wal_segment_writer writer;
+	bool writing;	   /* writer is open */
+	bool mapping_lost; /* SIGBUS: what the last batch stored may be gone */
+	int failed;	   /* the error that made the log read-only; 0: none */
+	bool pending;	   /* recovery, or the first segment, had no space */
+	uint64_t retry_ns; /* when to try that again; CLOCK_REALTIME */
+	bool resume_due;   /* META(RESUME) goes before the next event */
+	uint32_t resume_bits;
+	uint32_t view_current;	       /* not writing: the segment that `current` shows */
+	uint64_t held_bytes;	       /* room promised to holds */
+	struct wal_log_entry *entries; /* sorted by index */
+	size_t entry_count;
+	size_t entry_room;
+	struct wal_durable durable;
+
+	struct wal_telemetry telemetry; /* needs no lock */
+	struct wal_committer committer;
+	struct wal_segment_preparer preparer;
+	struct wal_segment_maintainer maintainer;
+	struct wal_meta_coordinator coordinator;
+	bool coordinator_open;
+};
+
+/* log_open.c; lock held. Tries again what had no space. Return: 0, -ENOSPC ... */
+int wal_log_try_again(struct wal_log *log);
+/* log.c; lock held. No append from here on. what: "sync"; of which segment. */
+void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error);
+void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* log.c; lock held. The append point as a durable position. */
+struct wal_durable wal_log_end(const struct wal_log *log);
+/* log.c; lock held. Everything up to here is on the disk. */
+void wal_log_set_durable(struct wal_log *log, const struct wal_durable *durable);
+/* log.c; lock held. The end was just made durable; whatever D was said to be before. */
+void wal_log_take_durable(struct wal_log *log);
+/* log.c; lock held. Makes the first active segment of this opening, durably. */
+int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *beginning);
+/* log.c; lock held. Rotates if the active segment is old enough and rotation need not wait. */
+void wal_log_rotate_by_age(struct wal_log *log);
+/* log_segments.c. What is known of a segment that is being written. */
+void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_info *info);
+
+/* log_segments.c; lock held. The segment that `current` is; 0: none. */
+uint32_t wal_log_current_index(const struct wal_log *log);
+int wal_log_add_entry(struct wal_log *log, uint32_t index);
+struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
+void wal_log_remove_entry(struct wal_log *log, uint32_t index);
+void wal_log_clear_entries(struct wal_log *log);
+
+#endif

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/* The segments of a log: which there are, what is known of them, readers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/log.h"
+#include "core/segment_reader.h"
+
+/* --- the table ---------------------------------------------------------------------------- */
+
+/* The position of the first entry with an index larger than after. */
+static size_t position_above(const struct wal_log *log, uint32_t after)
+{
+	size_t low = 0, high = log->entry_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (log->entries[mid].index <= after)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index)
+{
+	size_t at = position_above(log, index);
+
+	return at > 0 && log->entries[at - 1].index == index ? &log->entries[at - 1] : NULL;
+}
+
+/* Indexes only grow, so the end is the place. */
+int wal_log_add_entry(struct wal_log *log, uint32_t index)
+{
+	if (log->entry_count == log->entry_room) {
+		size_t room = log->entry_room ? log->entry_room * 2 : 64;
+		void *grown = realloc(log->entries, room * sizeof(*log->entries));
+
+		if (!grown)
+			return -ENOMEM;
+		log->entries = grown;
+		log->entry_room = room;
+	}
+	log->entries[log->entry_count++] = (struct wal_log_entry){.index = index};
+	return 0;
+}
+
+void wal_log_remove_entry(struct wal_log *log, uint32_t index)
+{
+	struct wal_log_entry *entry = wal_log_find_entry(log, index);
+
+	if (!entry)
+		return;
+	free(entry->info);
+	log->entry_count--;
+	memmove(entry, entry + 1,
+		(size_t)(log->entries + log->entry_count - entry) * sizeof(*entry));
+}
+
+void wal_log_clear_entries(struct wal_log *log)
+{
+	size_t i;
+
+	for (i = 0; i < log->entry_count; i++)
+		free(log->entries[i].info);
+	free(log->entries);
+	log->entries = NULL;
+	log->entry_count = log->entry_room = 0;
+}
+
+uint32_t wal_log_current_index(const struct wal_log *log)
+{
+	return log->writing ? log->writer.header.index : log->view_current;
+}
+
+uint32_t wal_log_current(const struct wal_log *log)
+{
+	struct wal_log *mutable = (struct wal_log *)(uintptr_t)log;
+	uint32_t index;
+
+	pthread_mutex_lock(&mutable->lock);
+	index = wal_log_current_index(log);
+	pthread_mutex_unlock(&mutable->lock);
+	return index;
+}
+
+size_t wal_log_segments(struct wal_log *log, uint32_t after, uint32_t *indexes, size_t max)
+{
+	size_t count = 0, i;
+	uint32_t current;
+
+	pthread_mutex_lock(&log->lock);
+	current = wal_log_current_index(log);
+	for (i = position_above(log, after); i < log->entry_count && count < max; i++) {
+		if (log->entries[i].index != current)
+			indexes[count++] = log->entries[i].index;
+	}
+	pthread_mutex_unlock(&log->lock);
+	return count;
+}
+
+bool wal_log_has_segment(struct wal_log *log, uint32_t index)
+{
+	bool found;
+
+	pthread_mutex_lock(&log->lock);
+	found = wal_log_find_entry(log, index) != NULL;
+	pthread_mutex_unlock(&log->lock);
+	return found;
+}
+
+/* --- what is known ---------------------------------------------------------------------------- */
+
+void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_info *info)
+{
+	*info = (struct wal_segment_info){
+		.index = w->header.index,
+		.state = WAL_ACTIVE,
+		.first_event = w->header.first_event_id,
+		.last_event = w->next_event - 1,
+		.event_count = (uint32_t)(w->next_event - w->header.first_event_id),
+		.block_count = w->start.index + 1,
+		.block_size = w->header.block_size,
+		.payload_bytes = w->payload_bytes,
+		.file_bytes = w->file_bytes,
+		.created_ns = w->header.created_ns,
+		.prev_chain = w->header.prev_chain,
+		.chain = w->chain,
+		.header_checksum = w->header.checksum,
+		.incarnation = w->incarnation,
+		.recovery = w->meta.recovery,
+		.dropped_bytes = w->meta.dropped_bytes,
+		.framing = w->meta.framing,
+	};
+	info->last_ns = info->event_count ? w->last_ns : w->header.created_ns;
+	memcpy(info->log, w->meta.log, sizeof(info->log));
+}
+
+/* A segment that cannot even be opened: damaged, with the size that its file has. */
+static void unreadable_info(const struct wal_log *log, uint32_t index,
+			    const struct wal_fault *fault, struct wal_segment_info *info)
+{
+	char name[WAL_NAME_MAX];
+	struct stat st;
+
+	*info = (struct wal_segment_info){.index = index, .state = WAL_DAMAGED, .fault = *fault};
+	wal_segment_name(index, name);
+	if (fstatat(log->dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return;
+	info->file_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	info->created_ns = info->closed_ns = info->last_ns =
+		(uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+}
+
+/* A segment whose first block is damaged does not say whose it is. */
+static bool is_of_another_log(const struct wal_log *log, const struct wal_segment_info *info)
+{
+	static const uint8_t unknown[16];
+
+	return memcmp(info->log, log->meta.log, sizeof(info->log)) != 0 &&
+	       memcmp(info->log, unknown, sizeof(info->log)) != 0;
+}
+
+static struct wal_fault other_log_fault(uint32_t index)
+{
+	return (struct wal_fault){
+		.kind = WAL_FAULT_OTHER_LOG, .segment = index, .block = WAL_NO_BLOCK};
+}
+
+static bool is_damaged(struct wal_log *log, uint32_t index)
+{
+	const struct wal_log_entry *entry;
+	bool damaged;
+
+	pthread_mutex_lock(&log->lock);
+	entry = wal_log_find_entry(log, index);
+	damaged = entry && entry->damaged;
+	pthread_mutex_unlock(&log->lock);
+	return damaged;
+}
+
+/* Of a damaged one all that is whole can be read. */
+static int open_finished(struct wal_log *log, uint32_t index, unsigned flags,
+			 struct wal_segment_reader **r, struct wal_fault *fault)
+{
+	char name[WAL_NAME_MAX];
+	int err;
+
+	wal_segment_name(index, name);
+	err = wal_segment_reader_open(log->io, log->dirfd, name, index, flags, r, fault);
+	if (err || !is_damaged(log, index))
+		return err;
+	err = wal_segment_reader_salvage(*r);
+	if (err)
+		wal_segment_reader_close(*r);
+	return err;
+}
+
+static int read_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
+{
+	struct wal_segment_reader *r;
+	struct wal_fault fault;
+	int err = open_finished(log, index, 0, &r, &fault);
+
+	if (err == -ENOMEM || err == -ENOENT || err == -EMFILE || err == -ENFILE)
+		return err;
+	if (err) {
+		unreadable_info(log, index, &fault, info);
+		return 0;
+	}
+	*info = *wal_segment_reader_info(r);
+	wal_segment_reader_close(r);
+	if (info->state == WAL_ACTIVE)
+		info->state = WAL_SEALING;
+	if (is_of_another_log(log, info)) {
+		info->state = WAL_DAMAGED;
+		info->fault = other_log_fault(index);
+	}
+	return 0;
+}
+
+static void add_damage(const struct wal_log_entry *entry, struct wal_segment_info *info)
+{
+	if (!entry->damaged || info->fault.kind != WAL_FAULT_NONE)
+		return;
+	info->state = WAL_DAMAGED;
+	info->fault = entry->fault;
+}
+
+/* Lock held. What a read, a check or recovery found counts for more than the headers. */
+static void copy_info(const struct wal_log *log, const struct wal_log_entry *entry,
+		      struct wal_segment_info *info)
+{
+	*info = *entry->info;
+	add_damage(entry, info);
+	if (info->state == WAL_SEALING && entry->index == log->view_current) {
+		info->state = WAL_ACTIVE;
+	}
+}
+
+/* Headers and last block are looked at first: damage there is news like any other. */
+static void tell_damage(struct wal_log *log, const struct wal_segment_info *info)
+{
+	char text[256];
+
+	if (!wal_log_mark_damaged(log, info->index, &info->fault))
+		return;
+	wal_fault_format(&info->fault, text, sizeof(text));
+	wal_log_notice(log, WAL_NOTICE_ERROR, "%s/%010" PRIu32 ".wal: damaged: %s", log->path,
+		       info->index, text);
+}
+
+static int keep_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
+{
+	struct wal_log_entry *entry;
+	int err = -ENOENT;
+	bool found = false;
+
+	pthread_mutex_lock(&log->lock);
+	entry = wal_log_find_entry(log, index);
+	if (entry && !entry->info)
+		entry->info = malloc(sizeof(*entry->info));
+	if (entry) {
+		err = entry->info ? 0 : -ENOMEM;
+		if (!err) {
+			*entry->info = *info;
+			copy_info(log, entry, info);
+			found = info->state == WAL_DAMAGED && !entry->damaged;
+		}
+	}
+	pthread_mutex_unlock(&log->lock);
+	if (found)
+		tell_damage(log, info);
+	return err;
+}
+
+int wal_log_segment_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
+{
+	const struct wal_closed *closed;
+	struct wal_log_entry *entry;
+	int err = 1;
+
+	pthread_mutex_lock(&log->lock);
+	entry = wal_log_find_entry(log, index);
+	closed = wal_segment_maintainer_find(log, index);
+	if (log->writing && index == log->writer.header.index) {
+		wal_log_writer_info(&log->writer, info);
+		if (entry)
+			add_damage(entry, info);
+		err = 0;
+	} else if (closed) {
+		*info = closed->info;
+		err = 0;
+	} else if (!entry) {
+		err = -ENOENT;
+	} else if (entry->info) {
+		copy_info(log, entry, info);
+		err = 0;
+	}
+	pthread_mutex_unlock(&log->lock);
+	if (err <= 0)
+		return err;
+	err = read_info(log, index, info);
+	return err ? err : keep_info(log, index, info);
+}
+
+static void view_position(struct wal_log *log, struct wal_log_position *position)
+{
+	struct wal_segment_info info;
+	uint32_t index = wal_log_current(log);
+
+	if (!index || wal_log_segment_info(log, index, &info))
+		return;
+	position->segment = index;
+	position->payload_bytes = info.payload_bytes;
+	position->next_event = info.last_event + 1;
+	position->last_ns = info.last_ns;
+}
+
+void wal_log_position(struct wal_log *log, struct wal_log_position *position)
+{
+	const struct wal_segment_writer *w = &log->writer;
+	bool writing;
+
+	*position = (struct wal_log_position){0};
+	pthread_mutex_lock(&log->lock);
+	position->durable_event = log->durable.event;
+	writing = log->writing;
+	if (writing) {
+		position->segment = w->header.index;
+		position->payload_bytes = w->payload_bytes;
+		position->next_event = w->next_event;
+		position->last_ns = w->next_event == w->header.first_event_id ? w->header.created_ns
+									      : w->last_ns;
+	}
+	pthread_mutex_unlock(&log->lock);
+	if (!writing)
+		view_position(log, position);
+}
+
+bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_fault *fault)
+{
+	struct wal_log_entry *entry;
+	bool news;
+
+	pthread_mutex_lock(&log->lock);
+	entry = wal_log_find_entry(log, index);
+	news = entry && !entry->damaged;
+	if (news) {
+		entry->damaged = true;
+		entry->fault = *fault;
+	}
+	pthread_mutex_unlock(&log->lock);
+	if (news)
+		wal_count_fault(&log->telemetry, fault->kind);
+	return news;
+}
+
+/* --- readers ---------------------------------------------------------------------------------- */
+
+/* Where a segment ends that is active, or closed and not sealed yet. */
+static bool unsealed_tail(struct wal_log *log, uint32_t index, struct wal_tail *tail)
+{
+	const struct wal_closed *closed;
+	bool active;
+
+	pthread_mutex_lock(&log->lock);
+	active = log->writing && index == log->writer.header.index;
+	closed = wal_segment_maintainer_find(log, index);
+	if (active)
+		wal_segment_writer_tail(&log->writer, tail);
+	else if (closed)
+		*tail = closed->tail;
+	pthread_mutex_unlock(&log->lock);
+	return active || closed;
+}
+
+/*
+ * A file that is about to be cut and sealed is not for reading: the wait is short.
+ * Return: whether the segment is the active one, with its tail.
+ */
+static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_tail *tail)
+{
+	bool active;
+
+	pthread_mutex_lock(&log->lock);
+	while (wal_segment_maintainer_find(log, index))
+		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+	active = log->writing && index == log->writer.header.index;
+	if (active)
+		wal_segment_writer_tail(&log->writer, tail);
+	pthread_mutex_unlock(&log->lock);
+	return active;
+}
+
+int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
+			struct wal_segment_reader **reader, struct wal_fault *fault)
+{
+	char name[WAL_NAME_MAX];
+	struct wal_tail tail;
+	int err;
+
+	wal_segment_name(index, name);
+	if (wait_until_sealed(log, index, &tail))
+		return wal_segment_reader_open_live(log->dirfd, name, index, &tail, reader, fault);
+	err = open_finished(log, index, flags, reader, fault);
+	if (err || !is_of_another_log(log, wal_segment_reader_info(*reader)))
+		return err;
+	/* Events of another log are never given out as this one's. */
+	wal_segment_reader_close(*reader);
+	*reader = NULL;
+	if (fault)
+		*fault = other_log_fault(index);
+	return -EUCLEAN;
+}
+
+int wal_log_reader_refresh(struct wal_log *log, struct wal_segment_reader *reader)
+{
+	struct wal_tail tail;
+
+	if (reader->sealed || reader->info.state == WAL_DAMAGED)
+		return 0;
+	if (unsealed_tail(log, reader->info.index, &tail)) {
+		wal_segment_reader_set_tail(reader, &tail);
+		return 0;
+	}
+	return reader->live ? wal_segment_reader_reload(reader) : 0;
+}
+
+/* --- statistics ------------------------------------------------------------------------------- */
+
+static void stats_of_segments(const struct wal_log *log, struct wal_stats *stats)
+{
+	size_t i;
+
+	for (i = 0; i < log->entry_count; i++)
+		stats->damaged_segments += log->entries[i].damaged;
+	stats->sealing_segments = log->maintainer.count;
+	stats->sealed_segments = (uint32_t)log->entry_count - log->maintainer.count -
+				 (log->writing || log->view_current ? 1 : 0);
+}
+
+void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
+{
+	const struct wal_sync *sync;
+	struct wal_append_point point;
+	int error = 0;
+
+	memset(stats, 0, sizeof(*stats));
+	wal_telemetry_read(&log->telemetry, stats);
+	if (log->preparer.running)
+		stats->ready_segments = wal_segment_preparer_ready(&log->preparer, &error);
+	pthread_mutex_lock(&log->lock);
+	stats_of_segments(log, stats);
+	stats->durable_event = log->durable.event;
+	stats->incarnation = log->meta.incarnation;
+	stats->held_bytes = log->held_bytes;
+	stats->failed = log->failed;
+	stats->no_space = log->pending || wal_is_no_space(error);
+	for (sync = log->committer.first; sync; sync = sync->next)
+		stats->sync_waiters++;
+	if (log->writing) {
+		point = wal_segment_writer_point(&log->writer);
+		stats->next_event = log->writer.next_event;
+		stats->active_segment = log->writer.header.index;
+		stats->active_payload_bytes = log->writer.payload_bytes;
+		stats->active_room_bytes = wal_segment_writer_room(&log->writer, &point);
+	}
+	pthread_mutex_unlock(&log->lock);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/meta_coordinator.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/thread.h"
+
+/* A write waits this long for more to come; with the write itself D stays within a second. */
+#define GATHER_MS 500
+
+int wal_meta_coordinator_init(struct wal_meta_coordinator *mc, const struct wal_io *io, int dirfd,
+			      const struct wal_meta *meta)
+{
+	int err;
+
+	memset(mc, 0, sizeof(*mc));
+	mc->meta = *meta;
+	err = wal_meta_store_open(&mc->store, io, dirfd);
+	if (err)
+		return err;
+	err = wal_meta_store_write(&mc->store, &mc->meta);
+	if (err) {
+		wal_meta_store_close(&mc->store);
+		return err;
+	}
+	pthread_mutex_init(&mc->lock, NULL);
+	wal_cond_init(&mc->wake);
+	wal_cond_init(&mc->wrote);
+	return 0;
+}
+
+/* Waits for something to write, then a while longer. Return: false to stop. */
+static bool wait_for_work(struct wal_meta_coordinator *mc)
+{
+	struct timespec until;
+
+	while (!mc->dirty && !mc->stop)
+		pthread_cond_wait(&mc->wake, &mc->lock);
+	wal_deadline(&until, GATHER_MS);
+	while (!mc->stop && !mc->urgent &&
+	       pthread_cond_timedwait(&mc->wake, &mc->lock, &until) != ETIMEDOUT)
+		;
+	return !mc->stop;
+}
+
+/* Lock held, dropped while the disk works. */
+static int write_once(struct wal_meta_coordinator *mc)
+{
+	struct wal_meta meta = mc->meta;
+	uint64_t wanted = mc->wanted, start;
+	int err;
+
+	mc->dirty = false;
+	mc->urgent = false;
+	pthread_mutex_unlock(&mc->lock);
+	start = wal_clock_ns();
+	err = wal_meta_store_write(&mc->store, &meta);
+	if (mc->telemetry) {
+		wal_latency_since(mc->telemetry, WAL_LATENCY_META, start);
+		wal_count(mc->telemetry, WAL_COUNT_META_WRITES, 1);
+	}
+	pthread_mutex_lock(&mc->lock);
+	mc->written = wanted;
+	mc->error = err;
+	pthread_cond_broadcast(&mc->wrote);
+	return err;
+}
+
+static void *run(void *arg)
+{
+	struct wal_meta_coordinator *mc = arg;
+	int err = 0;
+
+	pthread_mutex_lock(&mc->lock);
+	while (!err && wait_for_work(mc))
+		err = write_once(mc);
+	pthread_mutex_unlock(&mc->lock);
+	if (err && mc->failed)
+		mc->failed(mc->failed_ctx, err);
+	return NULL;
+}
+
+int wal_meta_coordinator_start(struct wal_meta_coordinator *mc)
+{
+	int err = wal_thread_start(&mc->thread, "walfs-meta", run, mc);
+
+	mc->running = err == 0;
+	return err;
+}
+
+void wal_meta_coordinator_publish(struct wal_meta_coordinator *mc,
+				  const struct wal_durable *durable)
+{
+	pthread_mutex_lock(&mc->lock);
+	mc->meta.durable = *durable;
+	if (!mc->dirty) {
+		mc->dirty = true;
+		pthread_cond_signal(&mc->wake);
+	}
+	pthread_mutex_unlock(&mc->lock);
+}
+
+/* Lock held. */
+static int flush(struct wal_meta_coordinator *mc)
+{
+	uint64_t mine = ++mc->wanted;
+
+	mc->dirty = mc->urgent = true;
+	pthread_cond_signal(&mc->wake);
+	while (!mc->error && !mc->stop && mc->written < mine)
+		pthread_cond_wait(&mc->wrote, &mc->lock);
+	return mc->error ? mc->error : mc->written < mine ? -EIO : 0;
+}
+
+int wal_meta_coordinator_flush(struct wal_meta_coordinator *mc)
+{
+	int err;
+
+	pthread_mutex_lock(&mc->lock);
+	err = flush(mc);
+	pthread_mutex_unlock(&mc->lock);
+	return err;
+}
+
+int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t first_segment)
+{
+	int err;
+
+	pthread_mutex_lock(&mc->lock);
+	if (mc->meta.first_segment < first_segment)
+		mc->meta.first_segment = first_segment;
+	err = flush(mc);
+	pthread_mutex_unlock(&mc->lock);
+	return err;
+}
+
+int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool skip_write)
+{
+	int err = 0;
+
+	if (mc->running) {
+		pthread_mutex_lock(&mc->lock);
+		mc->stop = true;
+		pthread_cond_signal(&mc->wake);
+		pthread_cond_broadcast(&mc->wrote);
+		pthread_mutex_unlock(&mc->lock);
+		pthread_join(mc->thread, NULL);
+		mc->running = false;
+	}
+	if (!skip_write) {
+		mc->meta.clean = clean;
+		err = wal_meta_store_write(&mc->store, &mc->meta);
+	}
+	wal_meta_store_close(&mc->store);
+	pthread_cond_destroy(&mc->wrote);
+	pthread_cond_destroy(&mc->wake);
+	pthread_mutex_destroy(&mc->lock);
+	return err;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What to do with the store that is found at start. Planning only reads; applying
+ * changes the store in an order in which it can be cut off anywhere and planned
+ * again to the same log. docs/FORMAT.md has the decision table; the row's id
+ * stands beside the code that decides it.
+ */
+#ifndef WALFS_CORE_RECOVERY_H
+#define WALFS_CORE_RECOVERY_H
+
+#include "core/format.h"
+#include "core/io.h"
+#include "core/meta_store.h"
+#include "core/segment_writer.h"
+#include "core/store.h"
+#include "core/walk.h"
+
+enum wal_step_kind {
+	WAL_STEP_REMOVE_PREPARED, /* prepared names of the list */
+	WAL_STEP_SET_ASIDE,	  /* rename to .torn-TIME */
+	WAL_STEP_SEAL,		  /* keep a copy of the tail, seal at it */
+	WAL_STEP_RESEAL,	  /* write a seal again and sync it; cut zeros behind it */
+};
+
+struct wal_step {
+	enum wal_step_kind kind;
+	uint32_t index;
+	struct wal_tail tail;		  /* SEAL */
+	struct wal_segment_header header; /* SEAL, RESEAL */
+};
+
+struct wal_damage {
+	uint32_t index;
+	struct wal_fault fault;
+};
+
+/* How a segment that is to be started begins. */
+struct wal_beginning {
+	uint32_t index;
+	uint64_t first_event;
+	uint64_t prev_chain;
+	uint32_t recovery; /* WAL_META_* bits */
+	uint32_t dropped_segments;
+	uint64_t dropped_bytes;
+};
+
+struct wal_recovery {
+	/* Given. */
+	const struct wal_io *io;
+	int dirfd;
+	const char *path;	    /* for messages */
+	uint32_t block_size;	    /* as asked; 0: as the store has it */
+	uint64_t segment_size;	    /* likewise */
+	struct wal_framing framing; /* likewise */
+	wal_notice_fn *notice;
+	void *notice_ctx;
+
+	/* Found. */
+	struct wal_store_list list;
+	struct wal_meta meta; /* with the parameters to go on with */
+	bool has_meta;	      /* D is known */
+	bool meta_is_bad;     /* wal.meta holds something that is no slot: kept aside */
+	uint32_t bits;	      /* WAL_META_* that the next META record has to say */
+	bool is_new;	      /* nothing there yet */
+	bool clean;
+	struct wal_step *steps;
+	size_t step_count;
+	struct wal_damage *damaged;
+	size_t damaged_count;
+	uint32_t last_unsealed; /* the last segment if it is not sealed, for a read-only view */
+
+	/* How it goes on: in place in a segment, or with a new one. */
+	uint32_t resume; /* 0: a new one */
+	struct wal_tail resume_tail;
+	struct wal_beginning next;
+};
+
+/* Return: 0; -EPROTONOSUPPORT, -ENOTEMPTY, -EINVAL, -EIO, -ENOMEM with error filled in. */
+int wal_recovery_plan(struct wal_recovery *rec, struct wal_error *error);
+
+/*
+ * Carries the steps out. The list is up to date afterwards.
+ * Return: 0; -ENOSPC or -EDQUOT (plan and apply again later); -EROFS, -EIO ...
+ */
+int wal_recovery_apply(struct wal_recovery *rec, struct wal_error *error);
+
+void wal_recovery_destroy(struct wal_recovery *rec);
+
+/* One line to the operator. */
+void wal_recovery_notice(struct wal_recovery *rec, enum wal_notice_level level, const char *format,
+			 ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Carries a plan out. Each step leaves a store that plans to the same log again,
+ * so it does not matter where this is cut off.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/recovery.h"
+
+/* --- preparations and names ------------------------------------------------------------- */
+
+/* R5 */
+static int remove_prepared(struct wal_recovery *rec)
+{
+	struct stat st;
+	size_t i;
+	int err;
+
+	for (i = 0; i < rec->list.prepared_count; i++) {
+		const char *name = rec->list.prepared[i];
+
+		if (fstatat(rec->dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		if (!S_ISREG(st.st_mode)) {
+			wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+					    "%s/%s: not a regular file; left alone", rec->path,
+					    name);
+			continue;
+		}
+		err = rec->io->unlink(rec->io, rec->dirfd, name);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int rename_aside(struct wal_recovery *rec, const char *name)
+{
+	char torn[WAL_STORE_NAME_MAX];
+	int err = wal_store_torn_name(rec->dirfd, name, rec->io->now_ns(rec->io), torn);
+
+	if (!err)
+		err = rec->io->rename(rec->io, rec->dirfd, name, torn);
+	if (!err)
+		wal_recovery_notice(rec, WAL_NOTICE_WARNING, "%s/%s: set aside, kept as %s",
+				    rec->path, name, torn);
+	return err;
+}
+
+static int set_aside(struct wal_recovery *rec, const struct wal_step *step)
+{
+	char name[WAL_NAME_MAX];
+	int err;
+
+	wal_segment_name(step->index, name);
+	err = rename_aside(rec, name);
+	if (!err)
+		wal_store_list_remove(&rec->list, step->index);
+	return err;
+}
+
+/* --- the copy of a torn tail ------------------------------------------------------------- */
+
+/* Copies what is not zero in from..to, at the same offsets. */
+static int copy_bytes(struct wal_recovery *rec, int from_fd, int to_fd, uint64_t from, uint64_t to)
+{
+	enum { CHUNK = 4096 };
+	uint8_t buf[CHUNK];
+
+	while (from < to) {
+		size_t size = CHUNK - (size_t)(from % CHUNK);
+		ssize_t n;
+		int err;
+
+		if (size > to - from)
+			size = (size_t)(to - from);
+		n = wal_pread_full(from_fd, buf, size, (off_t)from);
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return 0;
+		err = wal_is_zero(buf, (size_t)n)
+			      ? 0
+			      : rec->io->pwrite(rec->io, to_fd, buf, (size_t)n, (off_t)from);
+		if (err)
+			return err;
+		from += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int write_copy(struct wal_recovery *rec, const struct wal_step *step, int fd, int copy)
+{
+	struct stat st;
+	int err;
+
+	if (fstat(fd, &st))
+		return -errno;
+	/* Sparse, and as long as the original: every byte stands at its own offset. */
+	err = rec->io->truncate(rec->io, copy, st.st_size);
+	if (!err)
+		err = copy_bytes(rec, fd, copy, step->tail.offset, step->tail.behind_end);
+	if (!err)
+		err = rec->io->fdatasync(rec->io, copy);
+	return err;
+}
+
+static int keep_tail(struct wal_recovery *rec, const struct wal_step *step, const char *name,
+		     int fd)
+{
+	const struct wal_io *io = rec->io;
+	char torn[WAL_STORE_NAME_MAX];
+	int copy, err;
+
+	if (step->tail.behind_end == step->tail.offset)
+		return 0;
+	err = wal_store_torn_name(rec->dirfd, name, io->now_ns(io), torn);
+	if (err)
+		return err;
+	copy = io->open(io, rec->dirfd, torn, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	if (copy < 0)
+		return copy;
+	err = write_copy(rec, step, fd, copy);
+	close(copy);
+	if (err)
+		io->unlink(io, rec->dirfd, torn);
+	else
+		err = io->fsync(io, rec->dirfd);
+	if (!err)
+		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+				    "%s/%s: torn tail of %" PRIu64 " bytes behind event %" PRIu64
+				    " (%s); kept as %s",
+				    rec->path, name, step->tail.behind_end - step->tail.offset,
+				    step->tail.next_event - 1, wal_fault_kind_name(step->tail.stop),
+				    torn);
+	return err;
+}
+
+/* --- sealing -------------------------------------------------------------------------------- */
+
+struct rewrite {
+	const struct wal_recovery *rec;
+	const struct wal_step *step;
+	int fd;
+	uint64_t from; /* what lies above is written again: the page cache is not believed */
+	uint8_t *block;
+};
+
+static int rewrite_block(void *ctx, const struct wal_block_header *header,
+			 const struct wal_disk_block_header *disk, const uint8_t *stored)
+{
+	struct rewrite *rw = ctx;
+	const struct wal_io *io = rw->rec->io;
+	uint32_t size = rw->step->header.block_size;
+	uint64_t offset = wal_block_offset(size, header->index);
+
+	if (header->index >= rw->step->tail.block)
+		return 0;
+	if (offset + size <= rw->from) {
+		if (memcmp(stored, disk, sizeof(*disk)) == 0)
+			return 0;
+		return io->pwrite(io, rw->fd, disk, sizeof(*disk), (off_t)offset);
+	}
+	memcpy(rw->block, stored, size);
+	memcpy(rw->block, disk, sizeof(*disk));
+	return io->pwrite(io, rw->fd, rw->block, size, (off_t)offset);
+}
+
+/* The last block: its header, and zeros from the tail to its end. */
+static int rewrite_last_block(struct rewrite *rw, uint64_t *chain)
+{
+	const struct wal_tail *tail = &rw->step->tail;
+	const struct wal_segment_header *header = &rw->step->header;
+	uint64_t offset = wal_block_offset(header->block_size, tail->block);
+	struct wal_block_header start = tail->start;
+	struct wal_disk_block_header disk;
+	ssize_t n = wal_pread_full(rw->fd, rw->block, header->block_size, (off_t)offset);
+
+	if (n < 0)
+		return (int)n;
+	if (n < (ssize_t)(WAL_BLOCK_HEADER + tail->at))
+		return -EIO;
+	memset(rw->block + WAL_BLOCK_HEADER + tail->at, 0,
+	       header->block_size - WAL_BLOCK_HEADER - tail->at);
+	start.used_bytes = tail->at;
+	wal_block_header_finalize(&start, rw->block + WAL_BLOCK_HEADER, tail->chain,
+				  header->prev_chain, &disk);
+	memcpy(rw->block, &disk, sizeof(disk));
+	*chain = start.chain;
+	return rw->rec->io->pwrite(rw->rec->io, rw->fd, rw->block, header->block_size,
+				   (off_t)offset);
+}
+
+static uint64_t believed_up_to(const struct wal_recovery *rec, uint32_t index)
+{
+	const struct wal_durable *d = &rec->meta.durable;
+
+	if (!rec->has_meta || d->segment < index)
+		return 0;
+	return d->segment > index ? UINT64_MAX : d->offset;
+}
+
+static int complete_and_seal(struct wal_recovery *rec, const struct wal_step *step, int fd)
+{
+	struct wal_segment_header header = step->header;
+	struct rewrite rw = {
+		.rec = rec, .step = step, .fd = fd, .from = believed_up_to(rec, step->index)};
+	struct wal_walk_source source = {
+		.fd = fd, .header = &step->header, .ctx = &rw, .block = rewrite_block};
+	struct wal_tail again;
+	struct stat st;
+	uint64_t chain = 0;
+	int err;
+
+	if (fstat(fd, &st))
+		return -errno;
+	source.file_bytes = (uint64_t)st.st_size;
+	rw.block = malloc(header.block_size);
+	if (!rw.block)
+		return -ENOMEM;
+	err = wal_walk(&source, &again);
+	if (!err && again.offset != step->tail.offset)
+		err = -EUCLEAN; /* it is not what was planned for */
+	if (!err)
+		err = rewrite_last_block(&rw, &chain);
+	free(rw.block);
+	header.block_count = step->tail.block + 1;
+	/*
+	 * Cut before the sync: what is behind the last block may be anything, and a seal
+	 * header must not be on the disk while the old length still is.
+	 */
+	if (!err)
+		err = rec->io->truncate(rec->io, fd,
+					(off_t)wal_block_offset(header.block_size,
+								header.block_count));
+	if (!err)
+		err = rec->io->fdatasync(rec->io, fd);
+	if (err)
+		return err;
+	header.event_count = step->tail.event_count;
+	header.closed_ns = step->tail.last_ns;
+	header.compat |= WAL_COMPAT_SEALED_BY_RECOVERY;
+	return wal_segment_seal_file(rec->io, fd, &header, chain);
+}
+
+static int seal(struct wal_recovery *rec, const struct wal_step *step)
+{
+	char name[WAL_NAME_MAX];
+	int fd, err;
+
+	wal_segment_name(step->index, name);
+	fd = rec->io->open(rec->io, rec->dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd < 0)
+		return fd;
+	err = keep_tail(rec, step, name, fd);
+	if (!err)
+		err = complete_and_seal(rec, step, fd);
+	close(fd);
+	if (!err)
+		wal_recovery_notice(rec, WAL_NOTICE_INFO,
+				    "%s/%s: sealed by recovery behind event %" PRIu64, rec->path,
+				    name, step->tail.next_event - 1);
+	return err;
+}
+
+/* R27, R28. Return: 1 if only zeros are behind the last block, or nothing; 0; -errno. */
+static int is_zero_behind(int fd, uint64_t at)
+{
+	uint8_t buf[4096];
+	ssize_t n;
+
+	while ((n = wal_pread_full(fd, buf, sizeof(buf), (off_t)at)) > 0 &&
+	       wal_is_zero(buf, (size_t)n) && at < WAL_SEGMENT_SIZE_MAX)
+		at += (uint64_t)n;
+	return n < 0 ? (int)n : n == 0;
+}
+
+/* The same bytes once more: the page cache is not believed to have brought them to the disk. */
+static int write_seal_again(const struct wal_io *io, int fd)
+{
+	struct wal_disk_segment_header seal;
+	ssize_t n = wal_pread_full(fd, &seal, sizeof(seal), WAL_SEAL_HEADER_OFFSET);
+
+	if (n < (ssize_t)sizeof(seal))
+		return n < 0 ? (int)n : -EIO;
+	return io->pwrite(io, fd, &seal, sizeof(seal), WAL_SEAL_HEADER_OFFSET);
+}
+
+static int reseal(struct wal_recovery *rec, const struct wal_step *step)
+{
+	uint64_t end = wal_block_offset(step->header.block_size, step->header.block_count);
+	const struct wal_io *io = rec->io;
+	char name[WAL_NAME_MAX];
+	int fd, err;
+
+	wal_segment_name(step->index, name);
+	fd = io->open(io, rec->dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd < 0)
+		return fd;
+	err = is_zero_behind(fd, end);
+	if (err == 0)
+		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+				    "%s/%s: has bytes behind its last block; left as it is",
+				    rec->path, name);
+	if (err > 0)
+		err = io->truncate(io, fd, (off_t)end);
+	if (!err)
+		err = write_seal_again(io, fd);
+	if (!err)
+		err = io->fdatasync(io, fd);
+	close(fd);
+	return err;
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
+static int apply_step(struct wal_recovery *rec, const struct wal_step *step)
+{
+	switch (step->kind) {
+	case WAL_STEP_REMOVE_PREPARED:
+		return remove_prepared(rec);
+	case WAL_STEP_SET_ASIDE:
+		return set_aside(rec, step);
+	case WAL_STEP_SEAL:
+		return seal(rec, step);
+	default:
+		return reseal(rec, step);
+	}
+}
+
+int wal_recovery_apply(struct wal_recovery *rec, struct wal_error *error)
+{
+	bool renamed = rec->meta_is_bad;
+	size_t i;
+	int err = rec->meta_is_bad ? rename_aside(rec, WAL_META_FILE) : 0;
+
+	for (i = 0; i < rec->step_count && !err; i++) {
+		const struct wal_step *step = &rec->steps[i];
+
+		/* What was set aside must stay gone once a segment in front of it is sealed. */
+		if (renamed && step->kind == WAL_STEP_SEAL)
+			err = rec->io->fsync(rec->io, rec->dirfd);
+		if (!err)
+			err = apply_step(rec, step);
+		renamed = renamed || step->kind == WAL_STEP_SET_ASIDE;
+	}
+	if (!err && renamed)
+		err = rec->io->fsync(rec->io, rec->dirfd);
+	if (err)
+		return wal_error_set(error, err, "%s: recovery failed: %s%s", rec->path,
+				     strerror(-err),
+				     err == -EROFS ? "; mount it with -o ro to read it" : "");
+	return 0;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/* The decision table of docs/FORMAT.md; R1, R2 ... are its rows. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/recovery_plan.h"
+
+int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
+		      const struct wal_probe *probe)
+{
+	struct wal_step *grown = realloc(rec->steps, (rec->step_count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	rec->steps = grown;
+	grown += rec->step_count++;
+	*grown = (struct wal_step){.kind = kind};
+	if (probe) {
+		grown->index = probe->index;
+		grown->tail = probe->tail;
+		grown->header = probe->header;
+	}
+	return 0;
+}
+
+static int add_damage(struct wal_plan *plan, const struct wal_probe *probe,
+		      const struct wal_fault *fault)
+{
+	struct wal_recovery *rec = plan->rec;
+	struct wal_damage *grown = realloc(rec->damaged, (rec->damaged_count + 1) * sizeof(*grown));
+	char text[320];
+
+	if (!grown)
+		return -ENOMEM;
+	rec->damaged = grown;
+	grown += rec->damaged_count++;
+	*grown = (struct wal_damage){probe->index, *fault};
+	wal_fault_format(fault, text, sizeof(text));
+	wal_recovery_notice(rec, WAL_NOTICE_ERROR,
+			    "%s/%010" PRIu32 ".wal: damaged: %s; left as it is", rec->path,
+			    probe->index, text);
+	return 0;
+}
+
+static bool is_sealed(const struct wal_probe *probe)
+{
+	return probe->finding == FOUND_SEALED || probe->finding == FOUND_SEAL_LOST ||
+	       probe->finding == FOUND_DAMAGED;
+}
+
+/* Was any event of this segment promised? A sealed one was synced, whatever D says. */
+static bool covers(const struct wal_plan *plan, const struct wal_probe *probe)
+{
+	const struct wal_durable *d = &plan->rec->meta.durable;
+	const uint64_t first = WAL_HEADER_AREA + WAL_BLOCK_HEADER +
+			       wal_event_span(sizeof(struct wal_disk_meta_record));
+
+	if (is_sealed(probe))
+		return true;
+	if (!plan->rec->has_meta)
+		return false;
+	return d->segment > probe->index || (d->segment == probe->index && d->offset > first);
+}
+
+/*
+ * Does the durable position lie behind a segment that ends with this event, so that
+ * what comes next is not simply a torn end? D at the very start of the next one says
+ * so only by its event: nothing in that one was durable, but all before it.
+ */
+static bool reaches_behind(const struct wal_plan *plan, uint64_t last_event,
+			   const struct wal_probe *next)
+{
+	return covers(plan, next) ||
+	       (plan->rec->has_meta && plan->rec->meta.durable.event > last_event);
+}
+
+static bool follows(const struct wal_plan *plan, const struct wal_probe *probe)
+{
+	return plan->link.known && probe->header.prev_chain == plan->link.chain &&
+	       probe->header.first_event_id == plan->link.next_event;
+}
+
+bool wal_probe_has_header(const struct wal_probe *probe)
+{
+	return probe->finding == FOUND_SEALED || probe->finding == FOUND_UNSEALED ||
+	       probe->finding == FOUND_SEAL_LOST;
+}
+
+static bool restarts(const struct wal_plan *plan, const struct wal_probe *probe)
+{
+	return wal_probe_has_header(probe) &&
+	       wal_chain_is_restart(plan->rec->meta.log, probe->index, probe->header.prev_chain,
+				    probe->info.recovery);
+}
+
+static void link_to(struct wal_plan *plan, const struct wal_probe *probe)
+{
+	plan->link = (struct wal_link){true, probe->chain, probe->next_event};
+	wal_plan_prove(plan, probe->next_event - 1);
+}
+
+/* A new segment behind damage: above every index, ids above every id, a new chain. */
+void wal_plan_begin_again(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	uint32_t index = plan->floor;
+
+	if (rec->has_meta && rec->meta.durable.segment > index)
+		index = rec->meta.durable.segment;
+	if (rec->has_meta)
+		wal_plan_prove(plan, rec->meta.durable.event);
+	rec->next = (struct wal_beginning){
+		.index = index + 1,
+		.first_event = plan->proved + 1,
+		.prev_chain = wal_chain_restart(rec->meta.log, index + 1),
+		.recovery = plan->rec->bits | WAL_META_CHAIN_RESTART,
+		.dropped_segments = rec->next.dropped_segments,
+		.dropped_bytes = rec->next.dropped_bytes,
+	};
+}
+
+/* A new segment that continues the one before it, if no durable id is given again by that. */
+static void begin_next(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	bool lost = rec->has_meta && plan->link.known &&
+		    rec->meta.durable.event >= plan->link.next_event;
+
+	if (lost)
+		wal_recovery_notice(rec, WAL_NOTICE_ERROR,
+				    "%s: events up to %" PRIu64 " were durable; those from %" PRIu64
+				    " on are missing",
+				    rec->path, rec->meta.durable.event, plan->link.next_event);
+	if (lost || !plan->link.known) {
+		wal_plan_begin_again(plan);
+		return;
+	}
+	rec->next.index = plan->floor + 1;
+	rec->next.first_event = plan->link.next_event;
+	rec->next.prev_chain = plan->link.chain;
+	rec->next.recovery = plan->rec->bits;
+}
+
+/* Segments from here on lie behind a hole, and none of them was promised. */
+static int set_aside_from(struct wal_plan *plan, size_t i)
+{
+	struct wal_recovery *rec = plan->rec;
+	int err = 0;
+
+	plan->floor = i > 0 ? plan->probes[i - 1].index : plan->probes[0].index - 1;
+	plan->rec->bits |= WAL_META_SEGMENTS_DROPPED;
+	for (; i < plan->count && !err; i++) {
+		const struct wal_probe *probe = &plan->probes[i];
+
+		if (probe->finding == FOUND_NOT_A_FILE) {
+			plan->floor = probe->index;
+			continue;
+		}
+		err = wal_plan_add_step(rec, WAL_STEP_SET_ASIDE, probe);
+		rec->next.dropped_segments++;
+	}
+	return err;
+}
+
+/* R20: events below the durable position are missing here. */
+static int decide_damaged_unsealed(struct wal_plan *plan, size_t i)
+{
+	const struct wal_probe *probe = &plan->probes[i];
+	struct wal_fault fault = {.kind = WAL_FAULT_POSITION,
+				  .segment = probe->index,
+				  .block = probe->tail.block,
+				  .offset = probe->tail.offset};
+	int err;
+
+	snprintf(fault.detail, sizeof(fault.detail), "%s at offset %" PRIu64,
+		 wal_fault_kind_name(probe->tail.stop), probe->tail.offset);
+	err = add_damage(plan, probe, &fault);
+	wal_plan_prove(plan, probe->next_event - 1);
+	plan->link.known = false;
+	return err ? err : wal_plan_prove_by_blocks(plan, probe);
+}
+
+/* The segment ends at its tail; what is behind it is kept as a copy. */
+static int seal_at_tail(struct wal_plan *plan, const struct wal_probe *probe)
+{
+	struct wal_recovery *rec = plan->rec;
+	uint64_t behind = probe->tail.behind_end - probe->tail.offset;
+
+	if (behind) {
+		plan->rec->bits |= WAL_META_TAIL_DROPPED;
+		rec->next.dropped_bytes = behind;
+	}
+	link_to(plan, probe);
+	return wal_plan_add_step(rec, WAL_STEP_SEAL, probe);
+}
+
+static bool framing_equal(struct wal_framing a, struct wal_framing b)
+{
+	return a.kind == b.kind && a.size == b.size;
+}
+
+/* R15: can the last segment be gone on with in place? */
+static bool is_resumable(const struct wal_plan *plan, const struct wal_probe *probe)
+{
+	const struct wal_recovery *rec = plan->rec;
+	const struct wal_meta_record *meta = &probe->tail.meta;
+
+	return probe->tail.behind_end == probe->tail.offset &&
+	       probe->info.file_bytes == meta->segment_bytes &&
+	       meta->writer_version == WAL_WRITER_VERSION &&
+	       probe->header.block_size == rec->meta.block_size &&
+	       meta->segment_bytes == rec->meta.segment_bytes &&
+	       framing_equal(meta->framing, rec->meta.framing);
+}
+
+static int decide_last_unsealed(struct wal_plan *plan, size_t i)
+{
+	struct wal_recovery *rec = plan->rec;
+	const struct wal_probe *probe = &plan->probes[i];
+	int err;
+
+	rec->last_unsealed = probe->index;
+	if (rec->has_meta && rec->meta.durable.segment > probe->index &&
+	    rec->meta.durable.event >= probe->next_event) {
+		/* The segment that D is in is gone, and whether this one is whole is not known. */
+		err = decide_damaged_unsealed(plan, i);
+		wal_plan_begin_again(plan);
+		return err;
+	}
+	if (is_resumable(plan, probe) && rec->meta.durable.segment <= probe->index) {
+		rec->resume = probe->index;
+		rec->resume_tail = probe->tail;
+		return 0;
+	}
+	err = seal_at_tail(plan, probe);
+	begin_next(plan);
+	return err;
+}
+
+/*
+ * An unsealed segment with another behind it.
+ * Return: 1 to go on with that one, 0 if all is decided, -errno.
+ */
+static int decide_with_successor(struct wal_plan *plan, size_t i)
+{
+	const struct wal_probe *probe = &plan->probes[i], *next = &plan->probes[i + 1];
+	struct wal_fault fault = {.kind = WAL_FAULT_SEQUENCE,
+				  .segment = probe->index,
+				  .block = probe->tail.block,
+				  .offset = probe->tail.offset,
+				  .detail = "the next segment does not continue it"};
+	int err;
+
+	plan->link = (struct wal_link){true, probe->chain, probe->next_event};
+	if ((wal_probe_has_header(next) || is_sealed(next)) && follows(plan, next)) { /* R21 */
+		err = seal_at_tail(plan, probe);
+		plan->rec->bits &= ~WAL_META_TAIL_DROPPED;
+		return err ? err : 1;
+	}
+	if (!restarts(plan, next) && !reaches_behind(plan, probe->next_event - 1, next)) { /* R23 */
+		err = set_aside_from(plan, i + 1);
+		if (!err)
+			err = seal_at_tail(plan, probe);
+		begin_next(plan);
+		return err;
+	}
+	/* R22, R24 */
+	wal_plan_prove(plan, probe->next_event - 1);
+	plan->link.known = false;
+	err = add_damage(plan, probe, &fault);
+	return err ? err : 1;
+}
+
+static int decide_unsealed(struct wal_plan *plan, size_t i)
+{
+	const struct wal_durable *d = &plan->rec->meta.durable;
+	const struct wal_probe *probe = &plan->probes[i];
+	bool last = i + 1 == plan->count;
+	int err;
+
+	if (!last && restarts(plan, &plan->probes[i + 1]))
+		return decide_with_successor(plan, i);
+	if (plan->rec->has_meta && d->segment == probe->index && probe->tail.offset < d->offset) {
+		err = decide_damaged_unsealed(plan, i);
+		if (!err && !last && covers(plan, &plan->probes[i + 1]))
+			return 1;
+		if (!err && !last)
+			err = set_aside_from(plan, i + 1);
+		wal_plan_begin_again(plan);
+		return err;
+	}
+	return last ? decide_last_unsealed(plan, i) : decide_with_successor(plan, i);
+}
+
+/* R19: the walk says what is in it; nobody writes to it again. */
+static int decide_seal_lost(struct wal_plan *plan, size_t i)
+{
+	const struct wal_durable *d = &plan->rec->meta.durable;
+	const struct wal_probe *probe = &plan->probes[i];
+	int err = add_damage(plan, probe, &probe->fault);
+
+	if (err)
+		return err;
+	link_to(plan, probe);
+	if ((plan->rec->has_meta && d->segment == probe->index && probe->tail.offset < d->offset) ||
+	    probe->tail.behind_end != probe->tail.offset) {
+		plan->link.known = false;
+		err = wal_plan_prove_by_blocks(plan, probe);
+	}
+	if (err || i + 1 < plan->count)
+		return err ? err : 1;
+	begin_next(plan);
+	return 0;
+}
+
+static int decide_sealed(struct wal_plan *plan, size_t i)
+{
+	const struct wal_probe *probe = &plan->probes[i];
+	int err = 0;
+
+	/*
+	 * Seals are synced one after the other, so all before the last one are on the disk.
+	 * That one may be in the page cache only, if a kill came before its sync.
+	 */
+	if (probe->excess || !plan->rec->clean) /* R25, R27, R28 */
+		err = wal_plan_add_step(plan->rec, WAL_STEP_RESEAL, probe);
+	link_to(plan, probe);
+	if (err || i + 1 < plan->count)
+		return err ? err : 1;
+	begin_next(plan); /* R25, R26 */
+	return 0;
+}
+
+static int decide_bad(struct wal_plan *plan, size_t i)
+{
+	const struct wal_probe *probe = &plan->probes[i];
+	bool last = i + 1 == plan->count;
+	int err;
+
+	if (probe->finding == FOUND_UNREADABLE && !covers(plan, probe)) { /* R12 */
+		err = set_aside_from(plan, i);
+		begin_next(plan);
+		return err;
+	}
+	err = add_damage(plan, probe, &probe->fault); /* R13, R14, R29 */
+	if (!err && probe->finding == FOUND_DAMAGED)
+		err = wal_plan_prove_by_blocks(plan, probe);
+	if (probe->finding != FOUND_NOT_A_FILE)
+		plan->link.known = false;
+	if (err || !last)
+		return err ? err : 1;
+	begin_next(plan);
+	return 0;
+}
+
+/* Does a segment that is looked at continue the one before, as it should? Return: as decide. */
+static int check_link(struct wal_plan *plan, size_t i)
+{
+	const struct wal_probe *probe = &plan->probes[i];
+	int err;
+
+	if (!plan->link.known || follows(plan, probe) || restarts(plan, probe))
+		return 1;
+	if (probe->finding == FOUND_UNSEALED &&
+	    !reaches_behind(plan, plan->link.next_event - 1, probe)) { /* R30 */
+		err = set_aside_from(plan, i);
+		begin_next(plan);
+		return err;
+	}
+	wal_recovery_notice(plan->rec, WAL_NOTICE_ERROR, /* R31 */
+			    "%s/%010" PRIu32
+			    ".wal: does not continue the segment before it; left as it is",
+			    plan->rec->path, probe->index);
+	return 1;
+}
+
+int wal_plan_decide(struct wal_plan *plan)
+{
+	size_t i;
+	int go_on = 1;
+
+	for (i = 0; i < plan->count && go_on > 0; i++) {
+		const struct wal_probe *probe = &plan->probes[i];
+
+		plan->floor = plan->probes[plan->count - 1].index;
+		if (wal_probe_has_header(probe))
+			go_on = check_link(plan, i);
+		if (go_on <= 0)
+			break;
+		switch (probe->finding) {
+		case FOUND_SEALED:
+			go_on = decide_sealed(plan, i);
+			break;
+		case FOUND_UNSEALED:
+			go_on = decide_unsealed(plan, i);
+			break;
+		case FOUND_SEAL_LOST:
+			go_on = decide_seal_lost(plan, i);
+			break;
+		default:
+			go_on = decide_bad(plan, i);
+		}
+	}
+	return go_on < 0 ? go_on : 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* What the store as a whole says; reads, decides, changes nothing. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/recovery_plan.h"
+
+void wal_recovery_notice(struct wal_recovery *rec, enum wal_notice_level level, const char *format,
+			 ...)
+{
+	char text[1024];
+	va_list args;
+
+	if (!rec->notice)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	rec->notice(rec->notice_ctx, level, text);
+}
+
+static int read_meta(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	struct wal_meta_slots slots;
+	struct wal_meta meta;
+	int err = wal_meta_read(rec->dirfd, &meta, &slots);
+
+	if (err == -EPROTONOSUPPORT)
+		return wal_error_set(
+			plan->error, err,
+			"%s: written by a newer walfs; use that one, or a newer, to mount it",
+			rec->path);
+	if (err == -EUCLEAN)
+		return wal_error_set(plan->error, err,
+				     "%s/%s: not a regular file; move it away and mount again",
+				     rec->path, WAL_META_FILE);
+	if (err == -ENOMEM || err == -EIO)
+		return wal_error_set(plan->error, err, "%s/%s: cannot be read: %s", rec->path,
+				     WAL_META_FILE, strerror(-err));
+	rec->has_meta = err == 0;
+	if (rec->has_meta) {
+		rec->meta = meta;
+		rec->clean = meta.clean;
+		if (!slots.valid[slots.newest ^ 1] && !slots.zero[slots.newest ^ 1]) /* R7 */
+			wal_recovery_notice(
+				rec, WAL_NOTICE_WARNING,
+				"%s/%s: one of its two slots is damaged; the other is used",
+				rec->path, WAL_META_FILE);
+		return 0;
+	}
+	rec->meta_is_bad = rec->list.has_meta && !(slots.zero[0] && slots.zero[1]);
+	if (!rec->list.count)
+		return 0;
+	plan->rec->bits |= WAL_META_POSITION_LOST; /* R8 */
+	wal_recovery_notice(rec, WAL_NOTICE_WARNING, "%s/%s: %s; rebuilt from the segments",
+			    rec->path, WAL_META_FILE, rec->list.has_meta ? "damaged" : "missing");
+	return 0;
+}
+
+static void make_uuid(uint8_t uuid[16])
+{
+	while (getrandom(uuid, 16, 0) != 16)
+		;
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
+/* R1 to R4: no segment at all. */
+static int decide_without_segments(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	const struct wal_durable *d = &rec->meta.durable;
+
+	if (rec->has_meta && d->event > 0) {
+		wal_recovery_notice(rec, WAL_NOTICE_ERROR,
+				    "%s: all segments are missing; events up to %" PRIu64
+				    " were durable",
+				    rec->path, d->event);
+		wal_plan_begin_again(plan);
+		return 0;
+	}
+	if (rec->list.has_others && !rec->list.has_meta)
+		return wal_error_set(
+			plan->error, -ENOTEMPTY,
+			"%s: not a walfs store and not empty; give an empty directory, or "
+			"one that does not exist yet",
+			rec->path);
+	if (!rec->has_meta) {
+		rec->is_new = true;
+		make_uuid(rec->meta.log);
+	}
+	rec->next = (struct wal_beginning){.index = WAL_FIRST_SEGMENT_INDEX,
+					   .first_event = WAL_FIRST_EVENT_ID,
+					   .prev_chain = wal_chain_start(rec->meta.log)};
+	return 0;
+}
+
+/* The parameters to go on with: as asked, as the store has them, or the defaults. */
+static int settle_parameters(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	const struct wal_meta_record *last = NULL;
+	uint32_t block = rec->block_size;
+	uint64_t segment = rec->segment_size;
+	size_t limit;
+
+	if (plan->count && plan->probes[plan->count - 1].finding == FOUND_UNSEALED)
+		last = &plan->probes[plan->count - 1].tail.meta;
+	if (!block)
+		block = rec->has_meta ? rec->meta.block_size
+			: last	      ? plan->probes[plan->count - 1].header.block_size
+				      : WAL_DEFAULT_BLOCK_SIZE;
+	if (!segment)
+		segment = rec->has_meta ? rec->meta.segment_bytes - WAL_HEADER_AREA
+			  : last	? last->segment_bytes - WAL_HEADER_AREA
+					: WAL_DEFAULT_SEGMENT_SIZE;
+	if (segment > WAL_SEGMENT_SIZE_MAX - WAL_HEADER_AREA)
+		segment = WAL_SEGMENT_SIZE_MAX - WAL_HEADER_AREA;
+	if (segment < block)
+		return wal_error_set(plan->error, -EINVAL,
+				     "a segment of %" PRIu64
+				     " bytes cannot hold a block of %" PRIu32
+				     "; make the segment larger or the block smaller",
+				     segment, block);
+	if (rec->framing.kind != WAL_FRAME_NONE)
+		rec->meta.framing = rec->framing;
+	else if (!rec->has_meta && last)
+		rec->meta.framing = last->framing;
+	if (rec->meta.framing.kind == WAL_FRAME_NONE)
+		rec->meta.framing = (struct wal_framing){WAL_FRAME_LINE, 0};
+	rec->meta.block_size = block;
+	rec->meta.segment_bytes = WAL_HEADER_AREA + segment / block * block;
+	limit = wal_segment_record_limit(block, rec->meta.segment_bytes);
+	if (rec->framing.kind == WAL_FRAME_FIXED && rec->framing.size > limit)
+		return wal_error_set(plan->error, -EINVAL,
+				     "records of %" PRIu32
+				     " bytes do not fit: at most %zu with this "
+				     "segment_size; make it larger",
+				     rec->framing.size, limit);
+	return 0;
+}
+
+/* One more than any that was used, unless the log was closed in order. */
+static void settle_incarnation(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	size_t i;
+
+	for (i = 0; i < plan->count; i++) {
+		const struct wal_probe *probe = &plan->probes[i];
+		uint64_t used = probe->tail.incarnation > probe->info.incarnation
+					? probe->tail.incarnation
+					: probe->info.incarnation;
+
+		if (wal_probe_has_header(probe) && used > rec->meta.incarnation)
+			rec->meta.incarnation = used;
+	}
+	if (!rec->clean)
+		rec->meta.incarnation++;
+}
+
+static void settle_link(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+
+	if (plan->count && plan->probes[0].index == WAL_FIRST_SEGMENT_INDEX)
+		plan->link =
+			(struct wal_link){true, wal_chain_start(rec->meta.log), WAL_FIRST_EVENT_ID};
+}
+
+static int make_plan(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	int err = read_meta(plan);
+
+	if (!err)
+		err = wal_plan_probe(plan);
+	if (!err)
+		err = settle_parameters(plan);
+	if (!err && rec->list.prepared_count)
+		err = wal_plan_add_step(rec, WAL_STEP_REMOVE_PREPARED, NULL); /* R5 */
+	if (err)
+		return err;
+	settle_link(plan);
+	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
+	settle_incarnation(plan);
+	if (!err && !rec->resume && rec->next.index == UINT32_MAX)
+		return wal_error_set(plan->error, -EOVERFLOW,
+				     "%s: no segment index is left; begin a new store", rec->path);
+	return err;
+}
+
+int wal_recovery_plan(struct wal_recovery *rec, struct wal_error *error)
+{
+	struct wal_plan plan = {.rec = rec, .error = error};
+	int err = wal_store_list_read(rec->dirfd, &rec->list);
+
+	if (err)
+		return wal_error_set(error, err, "%s: cannot be listed: %s", rec->path,
+				     strerror(-err));
+	error->code = 0;
+	err = make_plan(&plan);
+	free(plan.probes);
+	if (err && error->code == 0)
+		wal_error_set(error, err, "%s: cannot be recovered: %s", rec->path, strerror(-err));
+	return err;
+}
+
+void wal_recovery_destroy(struct wal_recovery *rec)
+{
+	wal_store_list_destroy(&rec->list);
+	free(rec->steps);
+	free(rec->damaged);
+	rec->steps = NULL;
+	rec->damaged = NULL;
+	rec->step_count = rec->damaged_count = 0;
+}

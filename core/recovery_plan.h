@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of recovery's plan; nobody else's business. */
+#ifndef WALFS_CORE_RECOVERY_PLAN_H
+#define WALFS_CORE_RECOVERY_PLAN_H
+
+#include "core/recovery.h"
+
+/* What one segment file turned out to be. */
+enum wal_finding {
+	FOUND_SEALED,	  /* whole as far as its headers and last block say */
+	FOUND_UNSEALED,	  /* to be judged by its walk */
+	FOUND_SEAL_LOST,  /* sealed, its seal header damaged; the walk still counts */
+	FOUND_DAMAGED,	  /* ours, sealed, and bad */
+	FOUND_UNREADABLE, /* header unreadable, another index, another log */
+	FOUND_NOT_A_FILE,
+};
+
+struct wal_probe {
+	uint32_t index;
+	enum wal_finding finding;
+	struct wal_fault fault;
+	struct wal_segment_header header;
+	struct wal_tail tail; /* unsealed */
+	struct wal_segment_info info;
+	uint64_t excess; /* sealed: bytes behind the last block */
+	uint64_t chain;	 /* of its last block */
+	uint64_t next_event;
+};
+
+/* Where the segment that is looked at next should go on. */
+struct wal_link {
+	bool known;
+	uint64_t chain;
+	uint64_t next_event;
+};
+
+struct wal_plan {
+	struct wal_recovery *rec;
+	struct wal_error *error;
+	struct wal_probe *probes; /* the tail run, ascending */
+	size_t count;
+	struct wal_link link;
+	uint64_t proved; /* highest event id that is certain to have been given */
+	uint32_t floor;	 /* highest index that is taken */
+};
+
+/* recovery_probe.c: fills plan->probes. Return: 0 or -errno, with plan->error set for users. */
+int wal_plan_probe(struct wal_plan *plan);
+/* Whole blocks of a damaged segment prove that their ids were given. */
+int wal_plan_prove_by_blocks(struct wal_plan *plan, const struct wal_probe *probe);
+
+/* recovery_decide.c: from probes to steps, damage, and how to go on. */
+int wal_plan_decide(struct wal_plan *plan);
+/* Adds a step. Return: 0 or -ENOMEM. */
+int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
+		      const struct wal_probe *probe);
+/* Goes on above every index, behind every id, with a new chain. */
+void wal_plan_begin_again(struct wal_plan *plan);
+/* Its header can be read and is this log's. */
+bool wal_probe_has_header(const struct wal_probe *probe);
+void wal_plan_prove(struct wal_plan *plan, uint64_t event);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* What is there: the segments from the last down to the first that is sealed and whole. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/recovery_plan.h"
+#include "core/segment_reader.h"
+
+static int probe_open(struct wal_probe *probe, const struct wal_segment_reader *r)
+{
+	probe->info = r->info;
+	probe->header = r->header;
+	probe->tail = r->tail;
+	if (r->sealed) {
+		probe->finding = r->info.state == WAL_SEALED ? FOUND_SEALED : FOUND_DAMAGED;
+		probe->fault = r->info.fault;
+		probe->excess = r->file_bytes - r->info.file_bytes;
+		probe->chain = r->info.chain;
+		probe->next_event = r->info.last_event + 1;
+		return 0;
+	}
+	probe->finding = FOUND_UNSEALED;
+	if (r->info.state == WAL_DAMAGED) {
+		probe->finding = FOUND_SEAL_LOST;
+		probe->fault = r->info.fault;
+	}
+	probe->next_event = r->tail.next_event;
+	return wal_segment_reader_end_chain(r, &probe->chain);
+}
+
+/* Is it of this log? Before the log's UUID is known, the first to have one decides. */
+static bool is_ours(struct wal_plan *plan, const struct wal_probe *probe)
+{
+	static const uint8_t none[16];
+	uint8_t *log = plan->rec->meta.log;
+
+	if (memcmp(log, none, sizeof(none)) == 0)
+		memcpy(log, probe->info.log, sizeof(none));
+	return memcmp(log, probe->info.log, sizeof(none)) == 0;
+}
+
+static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe *probe)
+{
+	struct wal_recovery *rec = plan->rec;
+	struct wal_segment_reader *r;
+	char name[WAL_NAME_MAX];
+	int err;
+
+	*probe = (struct wal_probe){.index = index};
+	wal_segment_name(index, name);
+	err = wal_segment_reader_open(rec->io, rec->dirfd, name, index, 0, &r, &probe->fault);
+	if (err == -EPROTONOSUPPORT)
+		return wal_error_set(
+			plan->error, err,
+			"%s/%s: written by a newer walfs; use that one, or a newer, to mount it",
+			rec->path, name);
+	if (err == -ENOMEM)
+		return err;
+	if (err && probe->fault.kind == WAL_FAULT_IO)
+		return wal_error_set(plan->error, err, "%s/%s: cannot be read: %s", rec->path, name,
+				     probe->fault.detail);
+	if (err) {
+		probe->finding = probe->fault.kind == WAL_FAULT_NOT_A_FILE ? FOUND_NOT_A_FILE
+									   : FOUND_UNREADABLE;
+		return 0;
+	}
+	err = probe_open(probe, r);
+	wal_segment_reader_close(r);
+	if (!err && probe->finding != FOUND_DAMAGED && !is_ours(plan, probe)) {
+		probe->finding = FOUND_UNREADABLE;
+		probe->fault = (struct wal_fault){
+			.kind = WAL_FAULT_OTHER_LOG, .segment = index, .block = WAL_NO_BLOCK};
+	}
+	return err;
+}
+
+/*
+ * wal.meta alone says another log than every segment there: a copy in the wrong place.
+ * To go on as that log would take everything in the store for foreign.
+ */
+static int check_whose(struct wal_plan *plan)
+{
+	const struct wal_recovery *rec = plan->rec;
+	size_t i, foreign = 0;
+
+	for (i = 0; i < plan->count; i++) {
+		if (plan->probes[i].fault.kind == WAL_FAULT_OTHER_LOG)
+			foreign++;
+		else if (memcmp(plan->probes[i].info.log, rec->meta.log, sizeof(rec->meta.log)) ==
+			 0)
+			return 0;
+	}
+	if (!foreign || !rec->has_meta)
+		return 0;
+	return wal_error_set(plan->error, -EUCLEAN,
+			     "%s/%s: is of another log than the segments beside it; move it away "
+			     "and mount again: it is rebuilt from them",
+			     rec->path, WAL_META_FILE);
+}
+
+/* From the last segment down to the first that is sealed and whole. */
+int wal_plan_probe(struct wal_plan *plan)
+{
+	const struct wal_store_list *list = &plan->rec->list;
+	size_t i = list->count, room = 0;
+	struct wal_probe swap;
+	int err = 0;
+
+	while (i > 0 && !err) {
+		if (plan->count == room) {
+			struct wal_probe *grown;
+
+			room = room ? room * 2 : 4;
+			grown = realloc(plan->probes, room * sizeof(*grown));
+			if (!grown)
+				return -ENOMEM;
+			plan->probes = grown;
+		}
+		err = probe_segment(plan, list->segments[--i], &plan->probes[plan->count]);
+		if (!err && plan->probes[plan->count++].finding == FOUND_SEALED)
+			break;
+	}
+	for (i = 0; i < plan->count / 2; i++) {
+		swap = plan->probes[i];
+		plan->probes[i] = plan->probes[plan->count - 1 - i];
+		plan->probes[plan->count - 1 - i] = swap;
+	}
+	return err ? err : check_whose(plan);
+}
+
+void wal_plan_prove(struct wal_plan *plan, uint64_t event)
+{
+	if (event > plan->proved)
+		plan->proved = event;
+}
+
+/* Whole blocks behind the tail of a damaged segment prove that their ids were given. */
+int wal_plan_prove_by_blocks(struct wal_plan *plan, const struct wal_probe *probe)
+{
+	uint32_t size = probe->header.block_size, i, at;
+	uint8_t *block = malloc(size);
+	char name[WAL_NAME_MAX];
+	int fd;
+
+	if (!block)
+		return -ENOMEM;
+	wal_segment_name(probe->index, name);
+	fd = openat(plan->rec->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	for (i = probe->tail.block; fd >= 0 && wal_block_offset(size, i) < WAL_SEGMENT_SIZE_MAX;
+	     i++) {
+		struct wal_block_header header;
+
+		if (wal_pread_full(fd, block, size, (off_t)wal_block_offset(size, i)) <
+		    (ssize_t)size)
+			break;
+		if (wal_block_check(block, probe->header.prev_chain, size, i, &header, &at) ==
+		    WAL_FAULT_NONE)
+			wal_plan_prove(plan, header.first_event_id + header.event_count - 1);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(block);
+	return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread that takes a segment from rotation to the end of its life: syncs its
+ * data, seals it, and, where a retention option says so, removes it. It also
+ * rotates by age. A bounded queue: where sealing cannot keep up, rotation waits.
+ */
+#ifndef WALFS_CORE_SEGMENT_MAINTAINER_H
+#define WALFS_CORE_SEGMENT_MAINTAINER_H
+
+#include <pthread.h>
+
+#include "core/segment_writer.h"
+
+#define WAL_CLOSED_MAX 8u
+
+/* A segment that is closed and not sealed yet. */
+struct wal_closed {
+	struct wal_segment_writer writer; /* the maintainer's */
+	uint64_t closed_ns;
+	uint64_t since_ns; /* wal_clock_ns() of the rotation */
+	/* The log's lock: */
+	bool synced;
+	struct wal_tail tail;
+	struct wal_segment_info info;
+};
+
+struct wal_segment_maintainer {
+	pthread_t thread;
+	bool running;
+	/* All under the log's lock. */
+	pthread_cond_t wake;  /* the thread */
+	pthread_cond_t moved; /* a segment was synced or sealed, or the log failed */
+	struct wal_closed queue[WAL_CLOSED_MAX];
+	unsigned count;
+	bool stop;
+};
+
+/* Return: 0 or -errno. */
+int wal_segment_maintainer_start(struct wal_log *log);
+/* Lock held. There must be room (count < WAL_CLOSED_MAX). */
+void wal_segment_maintainer_add(struct wal_log *log, const struct wal_segment_writer *writer,
+				uint64_t closed_ns);
+/* Lock held. The closed segment with this index, or NULL. */
+const struct wal_closed *wal_segment_maintainer_find(const struct wal_log *log, uint32_t index);
+/* Lock held. Is a segment before this one not synced yet? */
+bool wal_segment_maintainer_owes(const struct wal_log *log, uint32_t index);
+/* Seals what is left (unless the log failed), then ends the thread. */
+void wal_segment_maintainer_stop(struct wal_log *log);
+
+/* retention.c. Removes what the options say; lock not held. */
+void wal_log_retain(struct wal_log *log);
+
+#endif

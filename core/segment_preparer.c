@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/segment_preparer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/thread.h"
+
+/* After a failure it is tried again at once if somebody waits, else this often. */
+#define RETRY_MS 1000
+
+/*
+ * Prefaulting dirties every page, so the sync here keeps the first sync after a
+ * rotation from writing the whole segment; and it turns the extents into written
+ * ones, so that later syncs need no journal commit.
+ */
+static int prepare(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape,
+		   struct wal_segment_writer *w)
+{
+	uint64_t start = wal_clock_ns();
+	int err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
+
+	if (err)
+		return err;
+	err = wal_segment_writer_touch(w);
+	if (!err)
+		err = wal_segment_writer_flush(w, true);
+	if (err) {
+		wal_segment_writer_close(w, false);
+		return err;
+	}
+	wal_latency_since(p->telemetry, WAL_LATENCY_PREPARE, start);
+	wal_count(p->telemetry, WAL_COUNT_PREPARED, 1);
+	return 0;
+}
+
+/* Lock held, dropped while it works. */
+static void prepare_one(struct wal_segment_preparer *p)
+{
+	struct wal_segment_shape shape = p->shape;
+	struct wal_segment_writer w;
+	int before = p->error, err;
+
+	p->needed = false;
+	pthread_mutex_unlock(&p->lock);
+	err = prepare(p, &shape, &w);
+	if (err)
+		wal_count(p->telemetry, WAL_COUNT_PREPARE_ERRORS, 1);
+	if (p->changed && (err != 0) != (before != 0))
+		p->changed(p->changed_ctx, err);
+	pthread_mutex_lock(&p->lock);
+	p->error = err;
+	p->attempts++;
+	if (!err) {
+		p->queue[p->count++] = w;
+		p->shape.index++;
+	}
+	pthread_cond_broadcast(&p->ready);
+}
+
+static void wait_to_retry(struct wal_segment_preparer *p)
+{
+	struct timespec until;
+
+	wal_deadline(&until, RETRY_MS);
+	while (!p->stop && !p->needed &&
+	       pthread_cond_timedwait(&p->wake, &p->lock, &until) != ETIMEDOUT)
+		;
+}
+
+static void *run(void *arg)
+{
+	struct wal_segment_preparer *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->stop) {
+		if (p->count >= p->depth)
+			pthread_cond_wait(&p->wake, &p->lock);
+		else if (p->error)
+			wait_to_retry(p);
+		if (!p->stop && p->count < p->depth)
+			prepare_one(p);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+int wal_segment_preparer_start(struct wal_segment_preparer *p,
+			       const struct wal_segment_shape *shape, unsigned depth)
+{
+	int err;
+
+	p->shape = *shape;
+	p->depth = depth < WAL_PREPARE_MAX ? depth : WAL_PREPARE_MAX;
+	p->count = 0;
+	p->error = 0;
+	p->stop = false;
+	pthread_mutex_init(&p->lock, NULL);
+	wal_cond_init(&p->wake);
+	wal_cond_init(&p->ready);
+	err = wal_thread_start(&p->thread, "walfs-prepare", run, p);
+	p->running = err == 0;
+	return err;
+}
+
+int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment_writer *w)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->count > 0) {
+		*w = p->queue[0];
+		p->count--;
+		memmove(p->queue, p->queue + 1, p->count * sizeof(p->queue[0]));
+	} else {
+		err = -EAGAIN;
+	}
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	return err;
+}
+
+int wal_segment_preparer_wait(struct wal_segment_preparer *p)
+{
+	uint64_t seen;
+	int err;
+
+	pthread_mutex_lock(&p->lock);
+	seen = p->attempts;
+	p->needed = true;
+	pthread_cond_signal(&p->wake);
+	while (p->count == 0 && p->attempts == seen && !p->stop)
+		pthread_cond_wait(&p->ready, &p->lock);
+	err = p->count ? 0 : p->error;
+	pthread_mutex_unlock(&p->lock);
+	return err;
+}
+
+unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *error)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&p->lock);
+	count = p->count;
+	if (error)
+		*error = p->error;
+	pthread_mutex_unlock(&p->lock);
+	return count;
+}
+
+void wal_segment_preparer_stop(struct wal_segment_preparer *p)
+{
+	unsigned i;
+
+	if (!p->running)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_cond_broadcast(&p->wake);
+	pthread_cond_broadcast(&p->ready);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	for (i = 0; i < p->count; i++)
+		wal_segment_writer_close(&p->queue[i], false);
+	pthread_cond_destroy(&p->ready);
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	p->running = false;
+}

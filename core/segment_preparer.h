@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread that keeps the next segments ready: created under their preparation
+ * names, allocated, mapped, prefaulted and synced, so that a rotation only renames
+ * one. Where there is no space it says so to who waits, and tries again.
+ */
+#ifndef WALFS_CORE_SEGMENT_PREPARER_H
+#define WALFS_CORE_SEGMENT_PREPARER_H
+
+#include <pthread.h>
+
+#include "core/segment_writer.h"
+#include "core/telemetry.h"
+
+#define WAL_PREPARE_MAX 8u
+
+struct wal_segment_preparer {
+	const struct wal_io *io;
+	int dirfd;
+	struct wal_telemetry *telemetry;
+	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
+	void (*changed)(void *ctx, int error);
+	void *changed_ctx;
+	pthread_t thread;
+	bool running;
+
+	pthread_mutex_t lock;		/* all below */
+	pthread_cond_t wake;		/* the thread: there is room, or somebody needs one */
+	pthread_cond_t ready;		/* takers: there is one, or an error */
+	struct wal_segment_shape shape; /* of the next to prepare */
+	struct wal_segment_writer queue[WAL_PREPARE_MAX];
+	unsigned count;
+	unsigned depth;
+	int error;	   /* of the last attempt */
+	uint64_t attempts; /* so far */
+	bool needed;	   /* somebody waits */
+	bool stop;
+};
+
+/* shape: of the first to prepare; depth: how many to keep ready. Return: 0 or -errno. */
+int wal_segment_preparer_start(struct wal_segment_preparer *p,
+			       const struct wal_segment_shape *shape, unsigned depth);
+/* Takes the next segment; never waits. Any thread. Return: 0; -EAGAIN: none is ready, see wait. */
+int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment_writer *w);
+/*
+ * Waits until one is ready, or until an attempt to make one has failed: after -ENOSPC
+ * each call has it tried anew. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...
+ */
+int wal_segment_preparer_wait(struct wal_segment_preparer *p);
+/* How many are ready; error (may be NULL) gets that of the last attempt. Any thread. */
+unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *error);
+/* Ends the thread and removes what was prepared and not taken. */
+void wal_segment_preparer_stop(struct wal_segment_preparer *p);
+
+#endif

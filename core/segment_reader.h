@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What core itself needs of a reader beyond <walfs/wal.h>. */
+#ifndef WALFS_CORE_SEGMENT_READER_H
+#define WALFS_CORE_SEGMENT_READER_H
+
+#include "core/format.h"
+#include "core/walk.h"
+
+#define WAL_DIRECT_ALIGN 4096u /* of buffers for O_DIRECT */
+
+struct wal_cursor {
+	uint32_t block;
+	uint32_t at;	  /* in its data area */
+	bool entered;	  /* id and payload below are those of this block */
+	uint64_t id;	  /* of the next event */
+	uint64_t payload; /* its payload's offset */
+};
+
+struct wal_segment_reader {
+	int fd;
+	bool direct;
+	uint64_t file_bytes;
+	uint8_t *area;		       /* the header area */
+	uint8_t *block;		       /* one block, checked */
+	uint32_t loaded;	       /* which, or WAL_NO_BLOCK */
+	struct wal_block_header start; /* of the loaded block */
+
+	bool live;   /* opened on a segment that was being written */
+	bool sealed; /* block headers count; else the walk's result does */
+	struct wal_segment_header header;
+	struct wal_tail tail;		 /* unsealed: how far it goes */
+	struct wal_block_header *blocks; /* unsealed: blocks in front of tail.block, or NULL */
+	uint32_t blocks_count;
+	uint32_t salvaged; /* blocks up to here can be asked for, behind the tail's; 0: none */
+
+	struct wal_cursor cursor;
+	struct wal_cursor payload_cursor; /* where the last payload() ended */
+	uint64_t payload_at;
+	struct wal_segment_info info;
+	struct wal_fault fault;
+};
+
+/* The unsealed segment goes to this tail now; NULL: no change. Same thread as the reader. */
+void wal_segment_reader_set_tail(struct wal_segment_reader *reader, const struct wal_tail *tail);
+/* Reads the header area again: the segment may have been sealed. Return: 0 or -errno. */
+int wal_segment_reader_reload(struct wal_segment_reader *reader);
+/* Opens without walking: the tail is given. */
+int wal_segment_reader_open_live(int dirfd, const char *name, uint32_t index,
+				 const struct wal_tail *tail, struct wal_segment_reader **reader,
+				 struct wal_fault *fault);
+
+/* The chained checksum that sealing at the tail would give. Return: 0; -EIO, -ENOMEM. */
+int wal_segment_reader_end_chain(const struct wal_segment_reader *reader, uint64_t *chain);
+
+/* --- between the reader's files --------------------------------------------------- */
+
+/* Notes a fault. Return: its errno. */
+int wal_reader_fault(struct wal_segment_reader *r, enum wal_fault_kind kind, uint32_t block,
+		     uint64_t offset, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+int wal_reader_io_fault(struct wal_segment_reader *r, uint64_t offset, int err);
+/* Blocks that can hold something: all of a sealed segment, those to the tail of another. */
+uint32_t wal_reader_block_limit(const struct wal_segment_reader *r);
+/* What a block starts with, without reading the block. Return: 0 or the fault's errno. */
+int wal_reader_block_start(struct wal_segment_reader *r, uint32_t index,
+			   struct wal_block_header *start);
+/* Makes it r->block, checked, and r->start. Return: 0 or the fault's errno. */
+int wal_reader_load_block(struct wal_segment_reader *r, uint32_t index);
+/* The same for bytes that are handed out as they are in the file. */
+int wal_reader_load_raw(struct wal_segment_reader *r, uint32_t index);
+
+#endif

@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/segment_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/segment_reader.h"
+#include "core/store.h"
+
+/* --- opening ------------------------------------------------------------------ */
+
+static void begin_block(struct wal_segment_writer *w, uint32_t index)
+{
+	w->data = w->map + wal_block_offset(w->header.block_size, index) + WAL_BLOCK_HEADER;
+	w->at = 0;
+	w->start = (struct wal_block_header){
+		.first_event_id = w->next_event,
+		.index = index,
+		.payload_offset = w->payload_bytes,
+	};
+}
+
+static int map_file(struct wal_segment_writer *w)
+{
+	void *map = mmap(NULL, w->file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, w->fd, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	w->map = map;
+	w->guard = wal_guard_add(map, w->file_bytes);
+	w->data_size = wal_block_data_size(w->header.block_size);
+	w->block_limit = (uint32_t)((w->file_bytes - WAL_HEADER_AREA) / w->header.block_size);
+	return 0;
+}
+
+static void unmap_file(struct wal_segment_writer *w)
+{
+	if (!w->map)
+		return;
+	wal_guard_remove(w->guard);
+	munmap(w->map, w->file_bytes);
+	w->guard = NULL;
+	w->map = NULL;
+}
+
+static bool shape_is_possible(const struct wal_segment_shape *shape)
+{
+	uint32_t size = shape->block_size;
+
+	return size >= UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MIN &&
+	       size <= UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MAX && (size & (size - 1)) == 0 &&
+	       shape->index >= WAL_FIRST_SEGMENT_INDEX &&
+	       wal_segment_bytes_are_possible(shape->file_bytes, size);
+}
+
+int wal_segment_writer_open_new(struct wal_segment_writer *w, const struct wal_io *io, int dirfd,
+				const struct wal_segment_shape *shape)
+{
+	const int how = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+	char name[WAL_NAME_MAX];
+	struct stat st;
+	int err;
+
+	memset(w, 0, sizeof(*w));
+	w->fd = -1;
+	if (!shape_is_possible(shape))
+		return -EINVAL;
+	wal_segment_name(shape->index, name);
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	w->io = io;
+	w->dirfd = dirfd;
+	wal_store_prepared_name(shape->index, w->name);
+	w->header.index = shape->index;
+	w->header.block_size = shape->block_size;
+	w->file_bytes = shape->file_bytes;
+	w->fd = io->open(io, dirfd, w->name, how, 0600);
+	if (w->fd < 0)
+		return w->fd;
+	err = io->allocate(io, w->fd, 0, (off_t)shape->file_bytes);
+	if (!err)
+		err = map_file(w);
+	if (err) {
+		wal_segment_writer_close(w, false);
+		return err;
+	}
+	begin_block(w, 0);
+	return 0;
+}
+
+/* Before Linux 5.14: an atomic "or 0" makes the page writable and changes nothing. */
+static void touch_pages(uint8_t *from, const uint8_t *to, size_t page)
+{
+	for (; from < to; from += page)
+		__atomic_fetch_or(from, 0, __ATOMIC_RELAXED);
+}
+
+int wal_segment_writer_touch(struct wal_segment_writer *w)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t from = (size_t)(w->data + w->at - w->map) & ~(page - 1);
+
+#ifdef MADV_POPULATE_WRITE
+	if (madvise(w->map + from, w->file_bytes - from, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+#endif
+	touch_pages(w->map + from, w->map + w->file_bytes, page);
+	return wal_segment_writer_has_fault(w) ? -EIO : 0;
+}
+
+static int append_event(struct wal_segment_writer *w, const void *data, uint32_t length,
+			uint32_t flags, uint64_t timestamp_ns);
+
+int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
+			     uint64_t prev_chain, uint64_t created_ns,
+			     const struct wal_meta_record *meta)
+{
+	struct wal_disk_segment_header disk;
+	int err;
+
+	w->header.state = WAL_STATE_ACTIVE;
+	w->header.first_event_id = first_event;
+	w->header.created_ns = created_ns;
+	w->header.prev_chain = prev_chain;
+	w->chain = prev_chain;
+	w->next_event = first_event;
+	begin_block(w, 0);
+	wal_segment_header_encode(&w->header, 0, &disk);
+	err = w->io->pwrite(w->io, w->fd, &disk, sizeof(disk), WAL_ACTIVE_HEADER_OFFSET);
+	if (err)
+		return err;
+	w->meta = *meta;
+	w->meta.kind = WAL_META_SEGMENT;
+	return wal_segment_writer_append_meta(w, &w->meta, created_ns);
+}
+
+int wal_segment_writer_publish(struct wal_segment_writer *w)
+{
+	char name[WAL_NAME_MAX];
+	int err;
+
+	if (wal_segment_writer_has_fault(w))
+		return -EIO;
+	wal_segment_name(w->header.index, name);
+	err = w->io->rename(w->io, w->dirfd, w->name, name);
+	if (err)
+		return err;
+	w->published = true;
+	memcpy(w->name, name, sizeof(name));
+	return 0;
+}
+
+int wal_segment_writer_check_name(const struct wal_segment_writer *w)
+{
+	struct stat file, named;
+
+	if (fstat(w->fd, &file))
+		return -errno;
+	if (fstatat(w->dirfd, w->name, &named, AT_SYMLINK_NOFOLLOW) ||
+	    file.st_ino != named.st_ino || file.st_dev != named.st_dev)
+		return -EIO;
+	return 0;
+}
+
+int wal_segment_writer_make_durable(struct wal_segment_writer *w)
+{
+	int err = wal_segment_writer_flush(w, true);
+
+	if (!err && !w->name_is_durable) {
+		err = w->io->fsync(w->io, w->dirfd);
+		w->name_is_durable = err == 0;
+	}
+	return err ? err : wal_segment_writer_check_name(w);
+}
+
+static void restore(struct wal_segment_writer *w, const struct wal_tail *tail)
+{
+	w->next_event = tail->next_event;
+	w->payload_bytes = tail->payload_bytes;
+	w->last_ns = tail->last_ns;
+	w->chain = tail->chain;
+	begin_block(w, tail->block);
+	w->at = tail->at;
+	w->start = tail->start;
+	w->meta = tail->meta;
+	w->incarnation = tail->incarnation;
+}
+
+/* A crash can lose the header of a full block; readers of the live segment use them. */
+static void restore_block_headers(struct wal_segment_writer *w, const struct wal_segment_reader *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->blocks_count && i < r->tail.block; i++) {
+		uint8_t *block = w->map + wal_block_offset(w->header.block_size, i);
+		struct wal_disk_block_header disk;
+
+		wal_block_header_encode(&r->blocks[i], w->header.prev_chain, &disk);
+		if (memcmp(block, &disk, sizeof(disk)) != 0)
+			memcpy(block, &disk, sizeof(disk));
+	}
+}
+
+/* Return: 0 if appending may go on in this segment. */
+static int check_resumable(const struct wal_segment_reader *r)
+{
+	if (r->sealed || r->info.state != WAL_ACTIVE || r->tail.behind_end != r->tail.offset ||
+	    (r->file_bytes - WAL_HEADER_AREA) % r->header.block_size != 0)
+		return -EUCLEAN;
+	return 0;
+}
+
+int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct wal_io *io,
+				     int dirfd, uint32_t index, struct wal_tail *tail)
+{
+	struct wal_segment_reader *r;
+	int err;
+
+	memset(w, 0, sizeof(*w));
+	w->fd = -1;
+	w->io = io;
+	w->dirfd = dirfd;
+	w->published = true;
+	w->name_is_durable = false; /* a kill may have come before the directory's sync */
+	wal_segment_name(index, w->name);
+	err = wal_segment_reader_open(io, dirfd, w->name, index, 0, &r, NULL);
+	if (err)
+		return err;
+	if (tail)
+		*tail = r->tail;
+	err = check_resumable(r);
+	if (!err) {
+		w->fd = io->open(io, dirfd, w->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+		err = w->fd < 0 ? w->fd : 0;
+	}
+	if (!err) {
+		w->header = r->header;
+		w->file_bytes = r->file_bytes;
+		/* A copy of a store may have become sparse. */
+		err = io->allocate(io, w->fd, 0, (off_t)r->file_bytes);
+	}
+	if (!err)
+		err = map_file(w);
+	if (!err) {
+		restore(w, &r->tail);
+		restore_block_headers(w, r);
+	}
+	wal_segment_reader_close(r);
+	if (err)
+		wal_segment_writer_close(w, false);
+	return err;
+}
+
+void wal_segment_writer_write_again(struct wal_segment_writer *w, uint64_t from_offset)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *from = w->map + (from_offset & ~(uint64_t)(page - 1));
+
+	touch_pages(from, w->data + w->at, page);
+}
+
+/* --- reckoning ------------------------------------------------------------------- */
+
+/* Less than this at the end of a block is left zero. */
+#define SMALLEST_SPAN ((uint32_t)(WAL_EVENT_HEADER + WAL_EVENT_ALIGN))
+
+bool wal_segment_writer_reckon(const struct wal_segment_writer *w, uint32_t size,
+			       struct wal_append_point *point)
+{
+	uint32_t whole = w->data_size - (uint32_t)WAL_EVENT_HEADER;
+	uint32_t rest = w->data_size - point->at;
+	uint32_t blocks;
+
+	if (size <= wal_segment_event_limit(w->header.block_size)) {
+		uint32_t span = wal_event_span(size);
+
+		if (span > rest) {
+			if (point->block + 1 >= w->block_limit)
+				return false;
+			point->block++;
+			point->at = 0;
+		}
+		point->at += span;
+		return true;
+	}
+	/* A group: the rest of this block, whole blocks, and what is left in the last. */
+	if (rest >= SMALLEST_SPAN)
+		size -= rest - (uint32_t)WAL_EVENT_HEADER;
+	blocks = (size + whole - 1) / whole;
+	if (blocks >= w->block_limit - point->block)
+		return false;
+	point->block += blocks;
+	point->at = wal_event_span(size - (blocks - 1) * whole);
+	return true;
+}
+
+uint64_t wal_segment_writer_room(const struct wal_segment_writer *w,
+				 const struct wal_append_point *point)
+{
+	return (w->data_size - point->at) +
+	       (uint64_t)(w->block_limit - point->block - 1) * w->data_size;
+}
+
+uint64_t wal_segment_worst_cost(uint32_t block_size, size_t size)
+{
+	uint32_t whole = wal_block_data_size(block_size) - (uint32_t)WAL_EVENT_HEADER;
+
+	if (size == 0)
+		return 0;
+	/* It may have to skip the rest of a block, which is then smaller than itself. */
+	if (size <= whole)
+		return 2 * (uint64_t)wal_event_span((uint32_t)size);
+	/* A header and padding for each block it touches, and a rest too small to use. */
+	return size + (size / whole + 2) * (uint64_t)(2 * SMALLEST_SPAN);
+}
+
+size_t wal_segment_record_limit(uint32_t block_size, uint64_t file_bytes)
+{
+	const uint32_t whole = wal_block_data_size(block_size) - (uint32_t)WAL_EVENT_HEADER;
+	uint64_t budget = wal_segment_hold_limit(block_size, file_bytes);
+	uint64_t single = (budget / 2 & ~(uint64_t)(WAL_EVENT_ALIGN - 1)) - WAL_EVENT_HEADER;
+	uint64_t group = budget / (whole + 2 * SMALLEST_SPAN) * whole;
+
+	/* wal_segment_worst_cost() the other way round. */
+	group = group ? group - 4 * SMALLEST_SPAN : 0;
+	if (single > wal_segment_event_limit(block_size))
+		single = wal_segment_event_limit(block_size);
+	if (group > single)
+		single = group;
+	return single < WAL_RECORD_MAX ? (size_t)single : WAL_RECORD_MAX;
+}
+
+uint64_t wal_segment_hold_limit(uint32_t block_size, uint64_t file_bytes)
+{
+	uint64_t blocks = (file_bytes - WAL_HEADER_AREA) / block_size;
+
+	return (blocks * wal_block_data_size(block_size) -
+		2 * (uint64_t)wal_event_span(sizeof(struct wal_disk_meta_record))) /
+	       2;
+}
+
+/* --- appending --------------------------------------------------------------------- */
+
+/* Writes the header of the current block into the mapping. */
+static void write_block_header(struct wal_segment_writer *w)
+{
+	struct wal_disk_block_header disk;
+
+	w->start.used_bytes = w->at;
+	wal_block_header_finalize(&w->start, w->data, w->chain, w->header.prev_chain, &disk);
+	memcpy(w->data - WAL_BLOCK_HEADER, &disk, sizeof(disk));
+}
+
+static void next_block(struct wal_segment_writer *w)
+{
+	uint64_t start = w->telemetry ? wal_clock_ns() : 0;
+
+	write_block_header(w);
+	w->chain = w->start.chain;
+	begin_block(w, w->start.index + 1);
+	if (!w->telemetry)
+		return;
+	wal_latency_since(w->telemetry, WAL_LATENCY_FINALIZE, start);
+	wal_count(w->telemetry, WAL_COUNT_BLOCKS, 1);
+}
+
+/*
+ * The hot path: one event at the append point. Behind the append point all is zero,
+ * so padding needs no store. Cut off at any store, the event fails its checksum.
+ */
+static inline void put_event(struct wal_segment_writer *w, const void *data, uint32_t length,
+			     uint32_t flags, uint64_t timestamp_ns)
+{
+	struct wal_disk_event *event = (void *)(w->data + w->at);
+
+	event->length_flags = wal_to_le32(length | flags << 24);
+	event->timestamp_ns = wal_to_le64(timestamp_ns);
+	memcpy(event + 1, data, length);
+	event->event_checksum =
+		wal_to_le32(wal_event_checksum(event, length, w->header.prev_chain, w->next_event));
+	if (w->at == 0)
+		w->start.first_timestamp_ns = timestamp_ns;
+	w->at += wal_event_span(length);
+	w->last_ns = timestamp_ns;
+	if (flags & WAL_EVENT_META)
+		return;
+	w->next_event++;
+	w->start.event_count++;
+	w->payload_bytes += length;
+}
+
+/* One event, in the next block if this one has no room for it. */
+static int append_event(struct wal_segment_writer *w, const void *data, uint32_t length,
+			uint32_t flags, uint64_t timestamp_ns)
+{
+	if (wal_event_span(length) > w->data_size - w->at) {
+		if (w->start.index + 1 >= w->block_limit)
+			return -ENOSPC;
+		next_block(w);
+	}
+	if (timestamp_ns < w->last_ns)
+		timestamp_ns = w->last_ns;
+	put_event(w, data, length, flags, timestamp_ns);
+	return 0;
+}
+
+/* A record larger than an event can be: each piece fills what is left of its block. */
+static int append_group(struct wal_segment_writer *w, const uint8_t *data, uint32_t size,
+			uint32_t flags, uint64_t timestamp_ns)
+{
+	struct wal_append_point point = wal_segment_writer_point(w);
+	uint32_t cont = 0;
+
+	if (!wal_segment_writer_reckon(w, size, &point))
+		return -ENOSPC;
+	if (timestamp_ns < w->last_ns)
+		timestamp_ns = w->last_ns;
+	while (size > 0) {
+		uint32_t rest = w->data_size - w->at, length;
+
+		if (rest < SMALLEST_SPAN) {
+			next_block(w);
+			continue;
+		}
+		length = rest - (uint32_t)WAL_EVENT_HEADER;
+		if (length < size)
+			put_event(w, data, length, WAL_EVENT_MORE | cont, timestamp_ns);
+		else
+			put_event(w, data, length = size, flags | cont, timestamp_ns);
+		cont = WAL_EVENT_CONT;
+		data += length;
+		size -= length;
+	}
+	return 0;
+}
+
+int wal_segment_writer_append(struct wal_segment_writer *w, const void *data, uint32_t size,
+			      uint32_t flags, uint64_t timestamp_ns)
+{
+	if (size > wal_segment_event_limit(w->header.block_size))
+		return append_group(w, data, size, flags, timestamp_ns);
+	return append_event(w, data, size, flags, timestamp_ns);
+}
+
+int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wal_meta_record *meta,
+				   uint64_t timestamp_ns)
+{
+	struct wal_disk_meta_record disk;
+	int err;
+
+	wal_meta_record_encode(meta, &disk);
+	err = append_event(w, &disk, sizeof(disk), WAL_EVENT_META, timestamp_ns);
+	if (!err)
+		w->incarnation = meta->incarnation;
+	return err;
+}
+
+/* --- ending -------------------------------------------------------------------------- */
+
+void wal_segment_writer_flush_partial(struct wal_segment_writer *w)
+{
+	if (w->at > 0)
+		write_block_header(w);
+}
+
+int wal_segment_writer_flush(struct wal_segment_writer *w, bool sync)
+{
+	if (wal_segment_writer_has_fault(w))
+		return -EIO;
+	if (sync)
+		return w->io->fdatasync(w->io, w->fd);
+	/* A hint only: msync(MS_ASYNC) does nothing on Linux. */
+	sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	return 0;
+}
+
+int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_header *header,
+			  uint64_t chain)
+{
+	uint64_t size = wal_block_offset(header->block_size, header->block_count);
+	struct wal_disk_segment_header disk;
+	int err = io->truncate(io, fd, (off_t)size);
+
+	header->state = WAL_STATE_SEALED;
+	wal_segment_header_encode(header, chain, &disk);
+	if (!err)
+		err = io->pwrite(io, fd, &disk, sizeof(disk), WAL_SEAL_HEADER_OFFSET);
+	if (!err)
+		err = io->fdatasync(io, fd);
+	return err;
+}
+
+void wal_segment_writer_finish(struct wal_segment_writer *w)
+{
+	if (!w->finished)
+		wal_segment_writer_flush_partial(w);
+	w->finished = true;
+}
+
+int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
+{
+	int err;
+
+	wal_segment_writer_finish(w);
+	err = wal_segment_writer_flush(w, true);
+	unmap_file(w);
+	w->header.block_count = w->start.index + 1;
+	w->header.event_count = (uint32_t)(w->next_event - w->header.first_event_id);
+	w->header.closed_ns = closed_ns;
+	if (!err)
+		err = wal_segment_seal_file(w->io, w->fd, &w->header, w->start.chain);
+	/* Its pages were written once and are rarely read soon. */
+	posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);
+	wal_segment_writer_close(w, false);
+	return err;
+}
+
+int wal_segment_writer_close(struct wal_segment_writer *w, bool sync)
+{
+	int err = 0;
+
+	if (w->fd < 0)
+		return 0;
+	if (w->map && w->published && sync) {
+		wal_segment_writer_flush_partial(w);
+		err = wal_segment_writer_make_durable(w);
+	}
+	unmap_file(w);
+	close(w->fd);
+	w->fd = -1;
+	if (!w->published)
+		w->io->unlink(w->io, w->dirfd, w->name);
+	return err;
+}
+
+void wal_segment_writer_tail(const struct wal_segment_writer *w, struct wal_tail *tail)
+{
+	*tail = (struct wal_tail){
+		.block = w->start.index,
+		.at = w->at,
+		.offset = wal_block_offset(w->header.block_size, w->start.index) +
+			  WAL_BLOCK_HEADER + w->at,
+		.next_event = w->next_event,
+		.payload_bytes = w->payload_bytes,
+		.last_ns = w->last_ns,
+		.event_count = (uint32_t)(w->next_event - w->header.first_event_id),
+		.chain = w->chain,
+		.start = w->start,
+		.meta = w->meta,
+		.incarnation = w->incarnation,
+	};
+	tail->behind_end = tail->offset;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One mapped segment that is being written.
+ *
+ * Not thread-safe: one owner at a time, who may hand it on. append() makes no
+ * system call, allocates nothing and takes no lock. Appended bytes are in the
+ * file mapping at once; they are durable after flush(sync).
+ *
+ * The shape follows the SegmentWriter of the recorder design that this project
+ * started from; docs/DESIGN.md says where it departs and why.
+ */
+#ifndef WALFS_CORE_SEGMENT_WRITER_H
+#define WALFS_CORE_SEGMENT_WRITER_H
+
+#include "core/fault.h"
+#include "core/format.h"
+#include "core/io.h"
+#include "core/telemetry.h"
+#include "core/walk.h"
+
+struct wal_segment_writer {
+	const struct wal_io *io;
+	int dirfd;
+	int fd; /* one descriptor from creation to seal: it gets the sync errors */
+	char name[WAL_NAME_MAX];
+	bool published;			 /* it has its final name */
+	bool name_is_durable;		 /* and keeps it over power loss */
+	bool finished;			 /* the last block's header is written */
+	struct wal_telemetry *telemetry; /* NULL: not wanted */
+	struct wal_segment_header header;
+	uint64_t file_bytes;
+	uint32_t data_size;
+	uint32_t block_limit;
+	uint8_t *map;
+	struct wal_guard *guard;
+
+	/* The append point. */
+	uint8_t *data; /* of the current block */
+	uint32_t at;
+	uint64_t next_event;
+	uint64_t payload_bytes;
+	uint64_t last_ns;
+	uint64_t chain;		       /* of the finished blocks */
+	struct wal_block_header start; /* the current block so far */
+	struct wal_meta_record meta;
+	uint64_t incarnation;
+};
+
+struct wal_segment_shape {
+	uint32_t index;
+	uint32_t block_size;
+	uint64_t file_bytes; /* WAL_HEADER_AREA + whole blocks */
+};
+
+/*
+ * Creates the segment's file under its preparation name, preallocated (real
+ * blocks, no hole) and mapped. Never opens an existing file.
+ * Return: 0; -EEXIST, -ENOSPC, -EDQUOT, -EINVAL, -EIO ...; then nothing is left behind.
+ */
+int wal_segment_writer_open_new(struct wal_segment_writer *w, const struct wal_io *io, int dirfd,
+				const struct wal_segment_shape *shape);
+
+/* Prefaults what is mapped behind the append point; changes no byte. Return: 0 or -errno. */
+int wal_segment_writer_touch(struct wal_segment_writer *w);
+
+/*
+ * Writes the active header and the segment record (its timestamp is created_ns).
+ * Return: 0; -EIO.
+ */
+int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
+			     uint64_t prev_chain, uint64_t created_ns,
+			     const struct wal_meta_record *meta);
+
+/*
+ * Gives the file its final name: from here on it outlives the process.
+ * Return: 0; -EEXIST, -EIO ...
+ */
+int wal_segment_writer_publish(struct wal_segment_writer *w);
+
+/*
+ * Syncs the file, and once the directory that has its name: from here on all that was
+ * appended before the call outlives power loss, if the segments before it do.
+ * Return: 0; -EIO ...
+ */
+int wal_segment_writer_make_durable(struct wal_segment_writer *w);
+
+/*
+ * Does the segment's name still lead to its file? What is synced into a file that
+ * somebody removed or moved away is lost at the next start.
+ * Return: 0; -EIO.
+ */
+int wal_segment_writer_check_name(const struct wal_segment_writer *w);
+
+/*
+ * Opens an unsealed segment and goes on at its end: walks to the exact append
+ * point and restores block index, chain, the partly filled block and the counts.
+ * tail (may be NULL) gets what the walk found.
+ * Return: 0; -EUCLEAN if it cannot be gone on with (sealed, cut, or bytes behind
+ * the append point that are not zero); -EBADMSG, -ENOENT, -EIO, -ENOMEM.
+ */
+int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct wal_io *io,
+				     int dirfd, uint32_t index, struct wal_tail *tail);
+
+/*
+ * Writes the bytes from the file offset to the append point again, so that the
+ * next flush takes them to the disk even if the page cache believes that they are
+ * there (after a failed sync it may be wrong).
+ */
+void wal_segment_writer_write_again(struct wal_segment_writer *w, uint64_t from_offset);
+
+/* A position within the segment, for reckoning ahead. */
+struct wal_append_point {
+	uint32_t block;
+	uint32_t at;
+};
+
+static inline struct wal_append_point wal_segment_writer_point(const struct wal_segment_writer *w)
+{
+	return (struct wal_append_point){w->start.index, w->at};
+}
+
+/* The largest payload of a single event. */
+static inline uint32_t wal_segment_event_limit(uint32_t block_size)
+{
+	uint32_t limit = wal_block_data_size(block_size) - (uint32_t)WAL_EVENT_HEADER;
+
+	return limit < WAL_RECORD_MAX ? limit : WAL_RECORD_MAX;
+}
+
+/*
+ * A fresh segment's room, less what META records take, is for one half there to be
+ * held, and for the other to be appended: so a record up to the limit fits whatever
+ * is held.
+ */
+uint64_t wal_segment_hold_limit(uint32_t block_size, uint64_t file_bytes);
+size_t wal_segment_record_limit(uint32_t block_size, uint64_t file_bytes);
+
+/* Moves point behind a record of this size. Return: false if it does not fit. */
+bool wal_segment_writer_reckon(const struct wal_segment_writer *w, uint32_t size,
+			       struct wal_append_point *point);
+/* Bytes of data areas behind the point. */
+uint64_t wal_segment_writer_room(const struct wal_segment_writer *w,
+				 const struct wal_append_point *point);
+/* Room that a record of this size needs in the worst case, whatever is appended first. */
+uint64_t wal_segment_worst_cost(uint32_t block_size, size_t size);
+
+/*
+ * Appends one record; one larger than the event limit becomes a MORE/CONT group.
+ * timestamp_ns is raised to the last event's. Return: 0; -ENOSPC if it does not
+ * fit (nothing is changed). A fault on the mapping shows in has_fault().
+ */
+int wal_segment_writer_append(struct wal_segment_writer *w, const void *data, uint32_t size,
+			      uint32_t flags, uint64_t timestamp_ns);
+/* The same for a META(RESUME) record. */
+int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wal_meta_record *meta,
+				   uint64_t timestamp_ns);
+
+/* The mapping failed (SIGBUS was survived): what was stored since may be lost. */
+static inline bool wal_segment_writer_has_fault(const struct wal_segment_writer *w)
+{
+	return wal_guard_was_hit(w->guard);
+}
+
+/* Writes the last block's header: appending is over, the chain is known (start.chain). */
+void wal_segment_writer_finish(struct wal_segment_writer *w);
+
+/* Writes the header of the partly filled block; appending may go on. */
+void wal_segment_writer_flush_partial(struct wal_segment_writer *w);
+/* Starts write-back, or with sync waits until all is durable. Return: 0; -EIO ... */
+int wal_segment_writer_flush(struct wal_segment_writer *w, bool sync);
+
+/*
+ * Seals: last block header, sync, unmap, cut to its blocks, seal header, sync.
+ * Ends the writer, also on error (the segment is then left for recovery).
+ * Return: 0; -EIO ...
+ */
+int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns);
+
+/*
+ * Ends the writer and leaves the segment active. One that never got its final
+ * name is new and empty: it is removed. Return: 0, or the error of the sync.
+ */
+int wal_segment_writer_close(struct wal_segment_writer *w, bool sync);
+
+/* As a reader needs it. */
+void wal_segment_writer_tail(const struct wal_segment_writer *w, struct wal_tail *tail);
+
+/* Cuts the file to its blocks, writes the seal header and syncs. Shared with recovery. */
+int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_header *header,
+			  uint64_t chain);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/meta_store.h"
+
+int wal_error_set(struct wal_error *error, int code, const char *format, ...)
+{
+	va_list args;
+
+	if (!error)
+		return code;
+	error->code = code;
+	va_start(args, format);
+	vsnprintf(error->text, sizeof(error->text), format, args);
+	va_end(args);
+	return code;
+}
+
+/* --- the list of segments ------------------------------------------------- */
+
+static size_t list_above(const struct wal_store_list *list, uint32_t after)
+{
+	size_t low = 0, high = list->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (list->segments[mid] <= after)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+uint32_t wal_store_list_last(const struct wal_store_list *list)
+{
+	return list->count ? list->segments[list->count - 1] : 0;
+}
+
+static int list_reserve(struct wal_store_list *list)
+{
+	size_t capacity = list->capacity ? list->capacity * 2 : 64;
+	uint32_t *segments;
+
+	if (list->count < list->capacity)
+		return 0;
+	segments = realloc(list->segments, capacity * sizeof(*segments));
+	if (!segments)
+		return -ENOMEM;
+	list->segments = segments;
+	list->capacity = capacity;
+	return 0;
+}
+
+void wal_store_list_remove(struct wal_store_list *list, uint32_t index)
+{
+	size_t at = list_above(list, index);
+
+	if (at == 0 || list->segments[at - 1] != index)
+		return;
+	memmove(list->segments + at - 1, list->segments + at,
+		(list->count - at) * sizeof(*list->segments));
+	list->count--;
+}
+
+static int compare_index(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint32_t prepared_name_parse(const char *name)
+{
+	size_t length = strlen(name), suffix = strlen(WAL_PREPARED_SUFFIX);
+	char base[WAL_NAME_MAX];
+
+	if (length >= sizeof(base) || length <= suffix ||
+	    strcmp(name + length - suffix, WAL_PREPARED_SUFFIX) != 0)
+		return 0;
+	memcpy(base, name, length - suffix);
+	base[length - suffix] = '\0';
+	return wal_segment_name_parse(base);
+}
+
+static bool is_torn_name(const char *name)
+{
+	return strstr(name, ".wal" WAL_TORN_INFIX) || strstr(name, WAL_META_FILE WAL_TORN_INFIX);
+}
+
+static int list_add_prepared(struct wal_store_list *list, const char *name)
+{
+	void *grown = realloc(list->prepared, (list->prepared_count + 1) * sizeof(*list->prepared));
+
+	if (!grown)
+		return -ENOMEM;
+	list->prepared = grown;
+	/* Such a name is short, or it would not have been one. */
+	memcpy(list->prepared[list->prepared_count++], name, strlen(name) + 1);
+	return 0;
+}
+
+static int list_add_name(struct wal_store_list *list, const char *name)
+{
+	uint32_t index = wal_segment_name_parse(name);
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return 0;
+	if (index) {
+		if (list_reserve(list))
+			return -ENOMEM;
+		list->segments[list->count++] = index;
+	} else if (prepared_name_parse(name)) {
+		return list_add_prepared(list, name);
+	} else if (strcmp(name, WAL_META_FILE) == 0) {
+		list->has_meta = true;
+	} else if (is_torn_name(name)) {
+		list->torn_count++;
+	} else if (strcmp(name, "lost+found") != 0) {
+		/* (A store may be a file system of its own.) */
+		list->has_others = true;
+	}
+	return 0;
+}
+
+int wal_store_list_read(int dirfd, struct wal_store_list *list)
+{
+	struct dirent *entry;
+	DIR *dir;
+	int fd, err = 0;
+
+	memset(list, 0, sizeof(*list));
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	while (!err) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			err = -errno;
+			break;
+		}
+		err = list_add_name(list, entry->d_name);
+	}
+	closedir(dir);
+	if (err) {
+		wal_store_list_destroy(list);
+		return err;
+	}
+	if (list->count)
+		qsort(list->segments, list->count, sizeof(*list->segments), compare_index);
+	return 0;
+}
+
+void wal_store_list_destroy(struct wal_store_list *list)
+{
+	free(list->segments);
+	free(list->prepared);
+	memset(list, 0, sizeof(*list));
+}
+
+/* --- the lock --------------------------------------------------------------- */
+
+/* One line of /proc/locks: "1: FLOCK  ADVISORY  WRITE 17 08:01:1234 0 EOF". */
+static pid_t lock_line_holder(const char *line, const struct stat *st)
+{
+	unsigned int major_nr, minor_nr;
+	unsigned long inode;
+	int pid;
+
+	if (sscanf(line, "%*s FLOCK %*s %*s %d %x:%x:%lu", &pid, &major_nr, &minor_nr, &inode) != 4)
+		return 0;
+	if (inode != st->st_ino || major_nr != major(st->st_dev) || minor_nr != minor(st->st_dev))
+		return 0;
+	return pid;
+}
+
+void wal_store_holder(int dirfd, char *text, size_t size)
+{
+	char line[256], path[64], name[64] = "a process";
+	struct stat st;
+	pid_t pid = 0;
+	FILE *file;
+
+	text[0] = '\0';
+	file = fstat(dirfd, &st) ? NULL : fopen("/proc/locks", "re");
+	if (!file)
+		return;
+	while (pid == 0 && fgets(line, sizeof(line), file))
+		pid = lock_line_holder(line, &st);
+	fclose(file);
+	if (pid == 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	file = fopen(path, "re");
+	if (file) {
+		if (fgets(name, sizeof(name), file))
+			name[strcspn(name, "\n")] = '\0';
+		fclose(file);
+	}
+	snprintf(text, size, "%s (pid %d)", name, pid);
+}
+
+/* The name of a new store must outlive power loss like everything in it. */
+static int sync_parent(const struct wal_io *io, int fd)
+{
+	int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = parent < 0 ? -errno : io->fsync(io, parent);
+
+	if (parent >= 0)
+		close(parent);
+	return err;
+}
+
+static int open_directory(const struct wal_io *io, const char *path, bool read_only)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT || read_only)
+		return -errno;
+	err = io->mkdir(io, path, 0700);
+	if (err)
+		return err;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = sync_parent(io, fd);
+	if (err)
+		close(fd);
+	return err ? err : fd;
+}
+
+static int explain_open(const char *path, int err, struct wal_error *error)
+{
+	switch (err) {
+	case -ENOENT:
+		return wal_error_set(error, err,
+				     "%s: no such directory; make it first: mkdir -p %s", path,
+				     path);
+	case -ENOTDIR:
+		return wal_error_set(
+			error, err, "%s: not a directory; a store is a directory of its own", path);
+	default:
+		return wal_error_set(error, err, "%s: cannot be opened: %s", path, strerror(-err));
+	}
+}
+
+int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
+		   struct wal_error *error)
+{
+	int fd = open_directory(io, path, read_only);
+	char holder[128];
+
+	if (fd < 0)
+		return explain_open(path, fd, error);
+	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return fd;
+	if (errno != EWOULDBLOCK) {
+		int err = -errno;
+
+		close(fd);
+		return wal_error_set(error, err, "%s: cannot be locked: %s", path, strerror(-err));
+	}
+	wal_store_holder(fd, holder, sizeof(holder));
+	close(fd);
+	return wal_error_set(error, -EBUSY, "%s: is held by %s; unmount it there first", path,
+			     holder[0] ? holder : "another process");
+}
+
+/* --- names ------------------------------------------------------------------ */
+
+void wal_store_prepared_name(uint32_t index, char name[WAL_NAME_MAX])
+{
+	snprintf(name, WAL_NAME_MAX, "%010" PRIu32 ".wal" WAL_PREPARED_SUFFIX, index);
+}
+
+int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns, char torn[WAL_STORE_NAME_MAX])
+{
+	time_t seconds = (time_t)(now_ns / 1000000000u);
+	char when[32];
+	struct stat st;
+	struct tm tm;
+	int i;
+
+	gmtime_r(&seconds, &tm);
+	strftime(when, sizeof(when), "%Y%m%dT%H%M%S", &tm);
+	for (i = 0; i < 1000; i++) {
+		char again[8] = "";
+
+		if (i > 0)
+			snprintf(again, sizeof(again), "-%d", i);
+		snprintf(torn, WAL_STORE_NAME_MAX, "%s" WAL_TORN_INFIX "%s.%09uZ%s", name, when,
+			 (unsigned)(now_ns % 1000000000u), again);
+		if (fstatat(dirfd, torn, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+			return 0;
+	}
+	return -EEXIST;
+}
+
+/* --- looked at from outside ---------------------------------------------------- */
+
+static void info_add_meta(struct wal_store_info *info, const struct wal_meta *meta)
+{
+	info->meta_valid = true;
+	memcpy(info->log, meta->log, sizeof(info->log));
+	info->incarnation = meta->incarnation;
+	info->block_size = meta->block_size;
+	info->segment_size = meta->segment_bytes;
+	info->framing = meta->framing;
+	info->durable_segment = meta->durable.segment;
+	info->durable_offset = meta->durable.offset;
+	info->durable_event = meta->durable.event;
+	info->clean = meta->clean;
+}
+
+static int info_fill(int dirfd, const char *path, struct wal_store_info *info,
+		     struct wal_error *error)
+{
+	struct wal_store_list list;
+	struct wal_meta meta;
+	/* D first, then the segments: beside a running daemon it is then behind them. */
+	bool meta_valid = wal_meta_read(dirfd, &meta, NULL) == 0;
+	int err = wal_store_list_read(dirfd, &list);
+
+	if (err)
+		return wal_error_set(error, err, "%s: cannot be listed: %s", path, strerror(-err));
+	if (!list.count && !list.has_meta) {
+		wal_store_list_destroy(&list);
+		return wal_error_set(error, -ENOTEMPTY, "%s: not a walfs store (no segment, no %s)",
+				     path, WAL_META_FILE);
+	}
+	if (meta_valid)
+		info_add_meta(info, &meta);
+	info->segments = list.segments;
+	info->segment_count = list.count;
+	info->first_segment = list.count ? list.segments[0] : 0;
+	info->last_segment = wal_store_list_last(&list);
+	info->torn_count = list.torn_count;
+	info->prepared_count = list.prepared_count;
+	list.segments = NULL;
+	wal_store_list_destroy(&list);
+	wal_store_holder(dirfd, info->holder, sizeof(info->holder));
+	return 0;
+}
+
+int wal_store_info_read(const char *path, struct wal_store_info *info, struct wal_error *error)
+{
+	int fd, err;
+
+	memset(info, 0, sizeof(*info));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return explain_open(path, -errno, error);
+	err = info_fill(fd, path, info, error);
+	close(fd);
+	return err;
+}
+
+void wal_store_info_destroy(struct wal_store_info *info)
+{
+	free(info->segments);
+	info->segments = NULL;
+	info->segment_count = 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* A store directory: what is in it, who holds it, and the names it uses. */
+#ifndef WALFS_CORE_STORE_H
+#define WALFS_CORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <walfs/wal.h>
+
+#include "core/io.h"
+
+#define WAL_META_FILE "wal.meta"
+#define WAL_PREPARED_SUFFIX ".new"
+#define WAL_TORN_INFIX ".torn-"
+
+/* Room for a segment's name, ".torn-" and a time. */
+#define WAL_STORE_NAME_MAX 96
+
+struct wal_store_list {
+	uint32_t *segments; /* sorted, without doubles */
+	size_t count;
+	size_t capacity;
+	char (*prepared)[WAL_NAME_MAX]; /* "NNNNNNNNNN.wal.new" */
+	size_t prepared_count;
+	size_t torn_count;
+	bool has_meta;
+	bool has_others; /* anything that is none of these */
+};
+
+/* Return: 0 or -errno; on error there is nothing to destroy. */
+int wal_store_list_read(int dirfd, struct wal_store_list *list);
+void wal_store_list_destroy(struct wal_store_list *list);
+void wal_store_list_remove(struct wal_store_list *list, uint32_t index);
+/* Return: the largest index, 0 if there is none. */
+uint32_t wal_store_list_last(const struct wal_store_list *list);
+
+/*
+ * Opens the directory and takes flock on it, shared or exclusive. A missing
+ * directory is made, an empty one becomes 0700; neither if read_only.
+ * Return: a descriptor; -EBUSY (the text names the holder) or another -errno.
+ */
+int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
+		   struct wal_error *error);
+
+/* "walfs (pid 17)" of who holds flock on the open directory, or "". */
+void wal_store_holder(int dirfd, char *text, size_t size);
+
+void wal_store_prepared_name(uint32_t index, char name[WAL_NAME_MAX]);
+/* NAME.torn-TIME, with a number behind it if that is taken. Return: 0 or -errno. */
+int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns,
+			char torn[WAL_STORE_NAME_MAX]);
+
+/* Fills error and returns code. */
+int wal_error_set(struct wal_error *error, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counters and latency histograms. A counter is one relaxed atomic add, a latency
+ * two clock reads and three adds; nothing here takes a lock. Reading them gives
+ * each value as of some moment during the call.
+ */
+#ifndef WALFS_CORE_TELEMETRY_H
+#define WALFS_CORE_TELEMETRY_H
+
+#include <stdatomic.h>
+#include <time.h>
+#include <walfs/wal.h>
+
+struct wal_latency_cells {
+	_Atomic uint64_t sum_ns;
+	_Atomic uint64_t max_ns;
+	_Atomic uint64_t buckets[WAL_LATENCY_BUCKETS];
+};
+
+struct wal_telemetry {
+	_Atomic uint64_t counters[WAL_COUNTERS];
+	struct wal_latency_cells latencies[WAL_LATENCIES];
+};
+
+static inline uint64_t wal_clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static inline void wal_count(struct wal_telemetry *t, enum wal_counter counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(&t->counters[counter], n, memory_order_relaxed);
+}
+
+static inline unsigned wal_latency_bucket(uint64_t ns)
+{
+	unsigned bits = ns <= 128 ? 7 : 64 - (unsigned)__builtin_clzll(ns - 1);
+
+	return bits - 7 < WAL_LATENCY_BUCKETS ? bits - 7 : WAL_LATENCY_BUCKETS - 1;
+}
+
+void wal_latency_add(struct wal_telemetry *t, enum wal_latency latency, uint64_t ns);
+
+/* From a wal_clock_ns() until now. */
+static inline void wal_latency_since(struct wal_telemetry *t, enum wal_latency latency,
+				     uint64_t start_ns)
+{
+	wal_latency_add(t, latency, wal_clock_ns() - start_ns);
+}
+
+/* A check that failed, counted by its layer. */
+void wal_count_fault(struct wal_telemetry *t, enum wal_fault_kind kind);
+
+void wal_telemetry_read(const struct wal_telemetry *t, struct wal_stats *stats);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every layer of a segment, each with its own words: header area, block header,
+ * chained checksum, block checksum, events, padding, counts. Damage in one block
+ * does not hide what is behind it.
+ */
+#include "core/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/io.h"
+#include "core/segment_reader.h"
+
+#define PROGRESS_BYTES (UINT64_C(1) << 20)
+
+struct verifier {
+	const struct wal_verify_options *options;
+	struct wal_verify_result *result;
+	struct wal_verify_progress *progress;
+	const char *name;
+	uint32_t segment;
+	uint64_t faults; /* of this segment */
+	uint64_t reported_bytes;
+
+	struct wal_segment_reader *r;
+	const uint8_t *block;
+	struct wal_block_header header; /* of the block that is looked at */
+	uint64_t chain;			/* of the block before it */
+	bool chain_known;
+	uint64_t next_event; /* as the blocks before add up to */
+	uint64_t payload;
+	bool sums_known;
+	uint64_t last_ns;
+	bool in_group;
+	bool group_known;
+	uint64_t events;
+	uint64_t payload_bytes;
+};
+
+__attribute__((format(printf, 5, 6))) static void report(struct verifier *v,
+							 enum wal_fault_kind kind, uint32_t block,
+							 uint64_t offset, const char *format, ...)
+{
+	struct wal_fault fault = {
+		.kind = kind, .segment = v->segment, .block = block, .offset = offset};
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(fault.detail, sizeof(fault.detail), format, args);
+	va_end(args);
+	wal_verify_report(v->options, v->result, v->name, &fault);
+	v->faults++;
+}
+
+void wal_verify_report(const struct wal_verify_options *options, struct wal_verify_result *result,
+		       const char *name, const struct wal_fault *fault)
+{
+	if (result->faults++ == 0) {
+		result->first = *fault;
+		snprintf(result->first_name, sizeof(result->first_name), "%s", name);
+	}
+	if (options->fault)
+		options->fault(options->ctx, name, fault);
+}
+
+static bool report_progress(struct verifier *v, uint64_t bytes)
+{
+	v->progress->done_bytes += bytes;
+	v->progress->segment = v->segment;
+	if (!v->options->progress || v->progress->done_bytes - v->reported_bytes < PROGRESS_BYTES)
+		return true;
+	v->reported_bytes = v->progress->done_bytes;
+	return v->options->progress(v->options->ctx, v->progress);
+}
+
+/* --- events ------------------------------------------------------------------------------- */
+
+static uint64_t data_offset(const struct verifier *v, uint32_t index)
+{
+	return wal_block_offset(v->r->header.block_size, index) + WAL_BLOCK_HEADER;
+}
+
+static void check_group(struct verifier *v, uint32_t block, uint64_t offset, uint64_t id,
+			uint32_t flags)
+{
+	bool continues = flags & WAL_EVENT_CONT;
+
+	if (v->group_known && continues != v->in_group)
+		report(v, WAL_FAULT_EVENT_GROUP, block, offset, "event %" PRIu64, id);
+	v->group_known = true;
+	v->in_group = flags & WAL_EVENT_MORE;
+}
+
+static bool check_meta(struct verifier *v, uint32_t block, uint32_t at,
+		       const struct wal_found *found)
+{
+	struct wal_meta_record meta;
+	bool first = block == 0 && at == 0;
+
+	if (wal_meta_record_decode(found->payload, found->size, v->r->header.block_size, &meta) ==
+		    WAL_FAULT_NONE &&
+	    first == (meta.kind == WAL_META_SEGMENT))
+		return true;
+	report(v, WAL_FAULT_META, block, data_offset(v, block) + at, "%s", "");
+	return false;
+}
+
+/* Return: false at the first bad event; what follows it cannot be told apart. */
+static bool check_event(struct verifier *v, uint32_t block, uint32_t at, uint64_t id,
+			struct wal_found *found)
+{
+	uint64_t offset = data_offset(v, block) + at;
+	enum wal_fault_kind kind;
+
+	kind = wal_record_parse(v->block + WAL_BLOCK_HEADER, at, v->header.used_bytes,
+				v->r->header.prev_chain, id, v->last_ns, true, found);
+	if (kind) {
+		report(v, kind, block, offset, "event %" PRIu64, id);
+		return kind == WAL_FAULT_EVENT_TIME;
+	}
+	if (found->flags & WAL_EVENT_META)
+		return check_meta(v, block, at, found);
+	if (block == 0 && at == 0)
+		report(v, WAL_FAULT_META, block, offset, "%s", "the first record is an event");
+	check_group(v, block, offset, id, found->flags);
+	return true;
+}
+
+static void check_events(struct verifier *v, uint32_t block)
+{
+	uint64_t id = v->header.first_event_id, payload = 0;
+	uint32_t at, count = 0;
+	struct wal_found found;
+
+	for (at = 0; at < v->header.used_bytes; at += found.span) {
+		if (!check_event(v, block, at, id, &found)) {
+			v->sums_known = v->group_known = false;
+			return;
+		}
+		if (at == 0 && found.timestamp_ns != v->header.first_timestamp_ns)
+			report(v, WAL_FAULT_BLOCK_FIELD, block, data_offset(v, block) - 32, "%s",
+			       "first timestamp is not that of the first record");
+		v->last_ns = found.timestamp_ns;
+		if (found.flags & WAL_EVENT_META)
+			continue;
+		id++;
+		count++;
+		payload += found.size;
+	}
+	v->events += count;
+	v->payload_bytes += payload;
+	if (count != v->header.event_count)
+		report(v, WAL_FAULT_COUNT, block, data_offset(v, block) - WAL_BLOCK_HEADER + 8,
+		       "%" PRIu32 " events, the block header says %" PRIu32, count,
+		       v->header.event_count);
+	v->next_event = v->header.first_event_id + count;
+	v->payload = v->header.payload_offset + payload;
+	v->sums_known = true;
+}
+
+/* --- blocks --------------------------------------------------------------------------------- */
+
+/* Does the block go on where the one before it ended? */
+static void check_continues(struct verifier *v, uint32_t block)
+{
+	uint64_t offset = wal_block_offset(v->r->header.block_size, block);
+
+	if (v->chain_known && !wal_block_header_check_chain((const void *)v->block, v->chain))
+		report(v, WAL_FAULT_CHAIN, block, offset + 48, "%s", "");
+	if (v->sums_known && v->header.first_event_id != v->next_event)
+		report(v, WAL_FAULT_COUNT, block, offset,
+		       "begins with event %" PRIu64 ", expected %" PRIu64, v->header.first_event_id,
+		       v->next_event);
+	if (v->sums_known && v->header.payload_offset != v->payload)
+		report(v, WAL_FAULT_COUNT, block, offset + 16,
+		       "begins at payload byte %" PRIu64 ", expected %" PRIu64,
+		       v->header.payload_offset, v->payload);
+	v->chain = v->header.chain;
+	v->chain_known = true;
+}
+
+/* The header fits; does the data? The first bad event says where it does not. */
+static void check_data(struct verifier *v, uint32_t block)
+{
+	const uint8_t *data = v->block + WAL_BLOCK_HEADER;
+	uint32_t used = v->header.used_bytes;
+
+	if (XXH3_64bits(data, used) != v->header.block_checksum)
+		report(v, WAL_FAULT_BLOCK_CHECKSUM, block, data_offset(v, block), "%s", "");
+	check_events(v, block);
+	if (!wal_is_zero(data + used, wal_block_data_size(v->r->header.block_size) - used))
+		report(v, WAL_FAULT_PADDING, block, data_offset(v, block) + used, "%s",
+		       "behind the used bytes");
+}
+
+static int check_block(struct verifier *v, uint32_t block)
+{
+	struct wal_segment_reader *r = v->r;
+	uint64_t offset = wal_block_offset(r->header.block_size, block);
+	ssize_t n = wal_pread_full(r->fd, r->block, r->header.block_size, (off_t)offset);
+	enum wal_fault_kind kind;
+
+	r->loaded = WAL_NO_BLOCK;
+	if (n < 0) {
+		/* One bad place on a disk does not hide the rest. */
+		report(v, WAL_FAULT_IO, block, offset, "%s", strerror((int)-n));
+		v->chain_known = v->sums_known = v->group_known = false;
+		return 0;
+	}
+	if (n < (ssize_t)r->header.block_size)
+		return 1; /* the file is too short, which was said */
+	v->block = r->block;
+	v->result->blocks++;
+	kind = wal_block_header_decode((const void *)v->block, r->header.prev_chain,
+				       r->header.block_size, block, &v->header);
+	if (kind) {
+		report(v, kind, block, offset, "%s", "");
+		v->chain_known = v->sums_known = v->group_known = false;
+		return 0;
+	}
+	check_continues(v, block);
+	check_data(v, block);
+	return 0;
+}
+
+static void check_totals(struct verifier *v)
+{
+	const struct wal_segment_reader *r = v->r;
+
+	if (v->faults)
+		return;
+	if (v->in_group)
+		report(v, WAL_FAULT_EVENT_GROUP, r->header.block_count - 1, r->info.file_bytes,
+		       "%s", "the last event says that it goes on");
+	if (v->events != r->header.event_count)
+		report(v, WAL_FAULT_COUNT, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET + 24,
+		       "%" PRIu64 " events, the seal header says %" PRIu32, v->events,
+		       r->header.event_count);
+}
+
+static int check_sealed(struct verifier *v)
+{
+	const struct wal_segment_reader *r = v->r;
+	const struct wal_fault *fault = &r->info.fault;
+	uint32_t i;
+	int err = 0;
+
+	/* What concerns a block is found again below, with all that is wrong there. */
+	if (fault->kind && fault->block == WAL_NO_BLOCK)
+		report(v, fault->kind, fault->block, fault->offset, "%s", fault->detail);
+	if (r->file_bytes > r->info.file_bytes)
+		report(v, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, r->info.file_bytes,
+		       "%" PRIu64 " bytes too many", r->file_bytes - r->info.file_bytes);
+	v->chain = r->header.prev_chain;
+	v->next_event = r->header.first_event_id;
+	v->chain_known = v->sums_known = v->group_known = true;
+	for (i = 0; i < r->header.block_count && !err; i++) {
+		err = check_block(v, i);
+		if (!err && !report_progress(v, r->header.block_size))
+			err = -ECANCELED;
+	}
+	if (err < 0)
+		return err;
+	check_totals(v);
+	return 0;
+}
+
+static int check_unsealed(struct verifier *v)
+{
+	const struct wal_segment_reader *r = v->r;
+	const struct wal_fault *fault = &r->info.fault;
+
+	if (fault->kind)
+		report(v, fault->kind, fault->block, fault->offset, "%s", fault->detail);
+	if (r->tail.behind_end != r->tail.offset)
+		report(v, WAL_FAULT_TAIL, r->tail.block, r->tail.offset,
+		       "%" PRIu64 " bytes behind event %" PRIu64 ": %s",
+		       r->tail.behind_end - r->tail.offset, r->tail.next_event - 1,
+		       wal_fault_kind_name(r->tail.stop));
+	v->events = r->tail.event_count;
+	v->payload_bytes = r->tail.payload_bytes;
+	v->result->blocks += r->tail.block + 1;
+	return report_progress(v, r->file_bytes) ? 0 : -ECANCELED;
+}
+
+/* --- a segment -------------------------------------------------------------------- */
+
+int wal_verify_open(struct wal_segment_reader **reader, int dirfd, const char *name, uint32_t index,
+		    const struct wal_verify_options *options, struct wal_verify_result *result)
+{
+	struct wal_fault fault;
+	int err = wal_segment_reader_open(options->io, dirfd, name, index, options->flags, reader,
+					  &fault);
+
+	if (!err)
+		return 0;
+	if (err == -ENOMEM || (fault.kind == WAL_FAULT_IO && err != -EIO))
+		return err;
+	result->segments++;
+	wal_verify_report(options, result, name, &fault);
+	return 1;
+}
+
+int wal_verify_reader(struct wal_segment_reader *r, const char *name,
+		      const struct wal_verify_options *options, struct wal_verify_result *result,
+		      struct wal_verify_progress *progress)
+{
+	struct verifier v = {.options = options,
+			     .result = result,
+			     .progress = progress,
+			     .name = name,
+			     .segment = r->info.index,
+			     .r = r,
+			     .reported_bytes = progress->done_bytes};
+	int err = r->sealed ? check_sealed(&v) : check_unsealed(&v);
+
+	result->segments++;
+	result->events += v.events;
+	result->payload_bytes += v.payload_bytes;
+	result->file_bytes += r->info.file_bytes;
+	result->direct = result->direct && r->direct;
+	if (!err && options->segment)
+		options->segment(options->ctx, name, &r->info, v.faults);
+	return err;
+}
+
+int wal_verify_segment(int dirfd, const char *name, uint32_t index,
+		       const struct wal_verify_options *options, struct wal_verify_result *result)
+{
+	struct wal_verify_progress progress = {0};
+	struct wal_segment_reader *r;
+	int err;
+
+	*result = (struct wal_verify_result){.direct = true};
+	err = wal_verify_open(&r, dirfd, name, index, options, result);
+	if (err)
+		return err < 0 ? err : 0;
+	progress.total_bytes = r->file_bytes;
+	err = wal_verify_reader(r, name, options, result, &progress);
+	wal_segment_reader_close(r);
+	return err;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What verifying a store and verifying a segment share. */
+#ifndef WALFS_CORE_VERIFY_H
+#define WALFS_CORE_VERIFY_H
+
+#include <walfs/wal.h>
+
+/* Counts a fault and tells the caller of it. */
+void wal_verify_report(const struct wal_verify_options *options, struct wal_verify_result *result,
+		       const char *name, const struct wal_fault *fault);
+/* Return: 0; 1 if the segment cannot be opened, which was reported as its fault; -errno. */
+int wal_verify_open(struct wal_segment_reader **reader, int dirfd, const char *name, uint32_t index,
+		    const struct wal_verify_options *options, struct wal_verify_result *result);
+/* Adds to result. Return: 0, -EIO or -ECANCELED. */
+int wal_verify_reader(struct wal_segment_reader *reader, const char *name,
+		      const struct wal_verify_options *options, struct wal_verify_result *result,
+		      struct wal_verify_progress *progress);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* A whole store: each segment, and what must hold between them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/meta_store.h"
+#include "core/segment_reader.h"
+#include "core/store.h"
+#include "core/verify.h"
+
+struct store_check {
+	const struct wal_verify_options *options;
+	struct wal_verify_result *result;
+	struct wal_verify_progress progress;
+	int dirfd;
+	struct wal_store_list list;
+	struct wal_meta meta;
+	bool has_meta;
+	bool has_log; /* meta.log is known */
+	uint32_t looking_at;
+
+	/* The segment before. */
+	bool known;
+	uint32_t index;
+	uint64_t chain;
+	uint64_t next_event;
+	bool saw_durable; /* the segment that D is in was there, and reaches it */
+};
+
+__attribute__((format(printf, 5, 6))) static void report(struct store_check *c, uint32_t segment,
+							 enum wal_fault_kind kind, uint64_t offset,
+							 const char *format, ...)
+{
+	struct wal_fault fault = {
+		.kind = kind, .segment = segment, .block = WAL_NO_BLOCK, .offset = offset};
+	char name[WAL_NAME_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(fault.detail, sizeof(fault.detail), format, args);
+	va_end(args);
+	wal_segment_name(segment, name);
+	wal_verify_report(c->options, c->result, name, &fault);
+}
+
+static void check_log(struct store_check *c, const struct wal_segment_reader *r)
+{
+	char uuid[WAL_UUID_TEXT];
+
+	if (r->info.fault.kind && r->info.fault.block == 0)
+		return; /* its log is not known */
+	if (!c->has_log)
+		memcpy(c->meta.log, r->info.log, sizeof(c->meta.log));
+	c->has_log = true;
+	if (memcmp(c->meta.log, r->info.log, sizeof(c->meta.log)) == 0)
+		return;
+	wal_uuid_format(r->info.log, uuid);
+	report(c, r->info.index, WAL_FAULT_OTHER_LOG, WAL_HEADER_AREA, "log %s", uuid);
+}
+
+/* Chain and ids go on from the segment before; a new chain only where recovery began one. */
+static void check_link(struct store_check *c, const struct wal_segment_reader *r)
+{
+	if (r->info.index == WAL_FIRST_SEGMENT_INDEX && c->has_log) {
+		c->known = true;
+		c->index = 0;
+		c->chain = wal_chain_start(c->meta.log);
+		c->next_event = WAL_FIRST_EVENT_ID;
+	}
+	if (!c->known ||
+	    wal_chain_is_restart(c->meta.log, r->info.index, r->header.prev_chain,
+				 r->info.recovery) ||
+	    r->info.index != c->index + 1)
+		return;
+	if (r->header.prev_chain != c->chain)
+		report(c, r->info.index, WAL_FAULT_SEQUENCE, 48, "%s",
+		       "previous chained checksum is another");
+	if (r->header.first_event_id != c->next_event)
+		report(c, r->info.index, WAL_FAULT_SEQUENCE, 16,
+		       "begins with event %" PRIu64 ", expected %" PRIu64, r->header.first_event_id,
+		       c->next_event);
+}
+
+static int remember(struct store_check *c, const struct wal_segment_reader *r)
+{
+	const struct wal_durable *d = &c->meta.durable;
+	int err = 0;
+
+	c->known = r->info.state != WAL_DAMAGED;
+	c->index = r->info.index;
+	c->next_event = r->info.last_event + 1;
+	c->chain = r->info.chain;
+	if (!r->sealed)
+		err = wal_segment_reader_end_chain(r, &c->chain);
+	if (c->has_meta && d->segment == c->index) {
+		c->saw_durable = r->info.last_event >= d->event;
+		if (!c->saw_durable && c->known)
+			report(c, c->index, WAL_FAULT_POSITION, d->offset,
+			       "event %" PRIu64 " was durable, the last one is %" PRIu64, d->event,
+			       r->info.last_event);
+		c->saw_durable = true;
+	}
+	return err;
+}
+
+static int check_segment(struct store_check *c, uint32_t index)
+{
+	struct wal_segment_reader *r;
+	char name[WAL_NAME_MAX];
+	int err;
+
+	c->looking_at = index;
+	wal_segment_name(index, name);
+	err = wal_verify_open(&r, c->dirfd, name, index, c->options, c->result);
+	if (err > 0) {
+		c->known = false;
+		c->index = index;
+		c->saw_durable = c->saw_durable || c->meta.durable.segment == index;
+	}
+	if (err)
+		return err < 0 ? err : 0;
+	check_log(c, r);
+	check_link(c, r);
+	err = wal_verify_reader(r, name, c->options, c->result, &c->progress);
+	if (!err)
+		err = remember(c, r);
+	wal_segment_reader_close(r);
+	return err;
+}
+
+/* Indexes between two that are there. */
+static void report_missing(struct store_check *c, uint32_t from, uint32_t to)
+{
+	if (from >= to)
+		return;
+	if (to - from == 1)
+		report(c, from, WAL_FAULT_MISSING, 0, "%s", "");
+	else
+		report(c, from, WAL_FAULT_MISSING, 0, "and %" PRIu32 " more behind it",
+		       to - from - 1);
+	c->known = false;
+}
+
+static void check_end(struct store_check *c)
+{
+	const struct wal_durable *d = &c->meta.durable;
+
+	if (!c->has_meta || d->event == 0 || c->saw_durable || d->segment <= c->index)
+		return;
+	report(c, d->segment, WAL_FAULT_MISSING, 0, "event %" PRIu64 " in it was durable",
+	       d->event);
+}
+
+static void sum_sizes(struct store_check *c)
+{
+	char name[WAL_NAME_MAX];
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < c->list.count; i++) {
+		wal_segment_name(c->list.segments[i], name);
+		if (fstatat(c->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			c->progress.total_bytes += (uint64_t)st.st_size;
+	}
+}
+
+static int check_all(struct store_check *c)
+{
+	uint32_t first = c->has_meta ? c->meta.first_segment : 0, expected = first;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < c->list.count && !err; i++) {
+		uint32_t index = c->list.segments[i];
+
+		/* What lies below first_segment was removed by retention. */
+		if (expected && expected < first)
+			expected = first < index ? first : index;
+		if (expected)
+			report_missing(c, expected, index);
+		expected = index + 1;
+		err = check_segment(c, index);
+	}
+	if (!err)
+		check_end(c);
+	return err;
+}
+
+static int check_store(struct store_check *c, const char *path, struct wal_error *error)
+{
+	int err = wal_store_list_read(c->dirfd, &c->list);
+	bool is_store = c->list.count || c->list.has_meta;
+
+	if (err)
+		return wal_error_set(error, err, "%s: cannot be listed: %s", path, strerror(-err));
+	wal_store_list_destroy(&c->list);
+	if (!is_store)
+		return wal_error_set(error, -ENOTEMPTY, "%s: not a walfs store (no segment, no %s)",
+				     path, WAL_META_FILE);
+	/* D first, then the segments: beside a running daemon it is then behind them. */
+	err = wal_meta_read(c->dirfd, &c->meta, NULL);
+	c->has_meta = c->has_log = err == 0;
+	if (err == -EPROTONOSUPPORT)
+		return wal_error_set(error, err, "%s/%s: written by a newer walfs", path,
+				     WAL_META_FILE);
+	err = wal_store_list_read(c->dirfd, &c->list);
+	if (!err) {
+		sum_sizes(c);
+		err = check_all(c);
+	}
+	wal_store_list_destroy(&c->list);
+	if (err)
+		return wal_error_set(error, err, "%s/%010" PRIu32 ".wal: cannot be checked: %s",
+				     path, c->looking_at, strerror(-err));
+	return 0;
+}
+
+int wal_verify_store(const char *path, const struct wal_verify_options *options,
+		     struct wal_verify_result *result, struct wal_error *error)
+{
+	struct store_check c = {.options = options, .result = result};
+	struct wal_error unused;
+	int err;
+
+	error = error ? error : &unused;
+	*result = (struct wal_verify_result){.direct = true};
+	c.dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c.dirfd < 0)
+		return wal_error_set(error, -errno, "%s: cannot be opened: %s", path,
+				     strerror(errno));
+	err = check_store(&c, path, error);
+	close(c.dirfd);
+	return err;
+}

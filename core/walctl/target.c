@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "walctl.h"
+
+const char *target_kind_name(enum target_kind kind)
+{
+	static const char *const names[] = {
+		[TARGET_SEGMENT] = "segment",
+		[TARGET_STORE] = "store",
+		[TARGET_MOUNT] = "mount",
+	};
+
+	return names[kind];
+}
+
+static bool is_fuse(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && fs.f_type == FUSE_SUPER_MAGIC;
+}
+
+/* A mounted walfs has `current`, and a store on some other FUSE has wal.meta. */
+static bool is_mount(const struct target *target)
+{
+	return is_fuse(target->real) && !faccessat(target->dirfd, "current", F_OK, 0) &&
+	       faccessat(target->dirfd, "wal.meta", F_OK, 0);
+}
+
+/* walfs gives its store as the name of what is mounted. */
+static char *find_store(const char *mount_point)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	struct mntent *entry;
+	char *store = NULL;
+
+	if (!mounts)
+		return NULL;
+	while ((entry = getmntent(mounts))) {
+		if (strcmp(entry->mnt_dir, mount_point) || entry->mnt_fsname[0] != '/')
+			continue;
+		free(store);
+		store = strdup(entry->mnt_fsname);
+	}
+	endmntent(mounts);
+	return store;
+}
+
+void target_note_mount(const struct target *target)
+{
+	if (target->kind != TARGET_MOUNT)
+		return;
+	complain(target->path,
+		 "a mounted log: only its sealed segments are looked at, 'current' is not; "
+		 "for all of it give walctl the store%s%s",
+		 target->store ? ", " : "", target->store ? target->store : "");
+}
+
+static enum status open_directory(struct target *target)
+{
+	struct wal_error error = {0};
+	int result;
+
+	target->kind = TARGET_STORE;
+	target->dirfd = open(target->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (target->dirfd < 0) {
+		complain_errno(target->path, errno);
+		return STATUS_TROUBLE;
+	}
+	if (is_mount(target)) {
+		target->kind = TARGET_MOUNT;
+		target->store = find_store(target->real);
+	}
+	result = wal_store_info_read(target->path, &target->info, &error);
+	if (result == -ENOTEMPTY && target->kind == TARGET_MOUNT)
+		return STATUS_SOUND; /* nothing was sealed yet */
+	if (result) {
+		if (error.text[0])
+			complain(NULL, "%s", error.text);
+		else
+			complain_errno(target->path, -result);
+		return STATUS_TROUBLE;
+	}
+	target->count = target->info.segment_count;
+	return STATUS_SOUND;
+}
+
+static enum status open_file(struct target *target)
+{
+	const char *name = strrchr(target->real, '/') + 1;
+
+	target->kind = TARGET_SEGMENT;
+	target->count = 1;
+	if (is_fuse(target->real) && !strcmp(name, "current") &&
+	    getxattr(target->real, "user.wal.state", NULL, 0) >= 0) {
+		complain(target->path, "the payload of the active segment, not a segment file; "
+				       "give walctl the store, or wait for the sealed file");
+		return STATUS_TROUBLE;
+	}
+	return STATUS_SOUND;
+}
+
+enum status target_open(struct target *target, const char *path)
+{
+	struct stat st;
+	enum status status = STATUS_TROUBLE;
+
+	memset(target, 0, sizeof(*target));
+	target->path = path;
+	target->dirfd = AT_FDCWD;
+	target->real = realpath(path, NULL);
+	if (!target->real || stat(target->real, &st)) {
+		complain_errno(path, errno);
+	} else if (S_ISDIR(st.st_mode)) {
+		status = open_directory(target);
+	} else if (S_ISREG(st.st_mode)) {
+		status = open_file(target);
+	} else {
+		complain(path, "neither a file nor a directory; give walctl a segment file, "
+			       "or a store's directory");
+	}
+	if (status != STATUS_SOUND)
+		target_close(target);
+	return status;
+}
+
+void target_close(struct target *target)
+{
+	wal_store_info_destroy(&target->info);
+	if (target->dirfd >= 0)
+		close(target->dirfd);
+	target->dirfd = AT_FDCWD;
+	free(target->store);
+	free(target->real);
+	target->store = NULL;
+	target->real = NULL;
+}
+
+uint32_t target_index(const struct target *target)
+{
+	const char *given = strrchr(target->path, '/');
+	uint32_t index = wal_segment_name_parse(given ? given + 1 : target->path);
+
+	/* A link may have a name of its own: then what it leads to counts. */
+	return index ? index : wal_segment_name_parse(strrchr(target->real, '/') + 1);
+}
+
+char *target_file(const struct target *target, const char *name)
+{
+	size_t length = strlen(target->path);
+	const char *slash = length && target->path[length - 1] == '/' ? "" : "/";
+	char *file;
+
+	if (target->kind == TARGET_SEGMENT)
+		file = strdup(target->path);
+	else if (asprintf(&file, "%s%s%s", target->path, slash, name) < 0)
+		file = NULL;
+	if (!file)
+		die_no_memory();
+	return file;
+}
+
+int target_reader(const struct target *target, size_t n, struct wal_segment_reader **reader,
+		  char **file, struct wal_fault *fault)
+{
+	char name[WAL_NAME_MAX];
+	int result;
+
+	memset(fault, 0, sizeof(*fault));
+	if (target->kind == TARGET_SEGMENT) {
+		*file = target_file(target, NULL);
+		return wal_segment_reader_open(NULL, AT_FDCWD, target->real, target_index(target),
+					       0, reader, fault);
+	}
+	wal_segment_name(target->info.segments[n], name);
+	*file = target_file(target, name);
+	result = wal_segment_reader_open(NULL, target->dirfd, name, target->info.segments[n], 0,
+					 reader, fault);
+	/* Unsealed with another behind it: damaged, if anything is behind its end at all. */
+	if (result || n + 1 >= target->info.segment_count)
+		return result;
+	result = wal_segment_reader_salvage(*reader);
+	if (result)
+		wal_segment_reader_close(*reader);
+	return result;
+}
+
+bool target_gap(uint64_t *next_id, const struct wal_segment_info *info, struct gap *gap)
+{
+	bool is_whole = info->block_size && info->state != WAL_DAMAGED;
+	uint64_t expected = *next_id;
+
+	*next_id = is_whole ? info->last_event + 1 : 0;
+	if (!expected || !info->block_size || info->first_event <= expected)
+		return false;
+	*gap = (struct gap){.first = expected, .last = info->first_event - 1};
+	return true;
+}
+
+bool target_gap_at_end(const struct target *target, uint64_t next_id, struct gap *gap)
+{
+	if (!target->info.meta_valid || !next_id || target->info.durable_event < next_id)
+		return false;
+	*gap = (struct gap){.first = next_id, .last = target->info.durable_event};
+	return true;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the commands of walctl share. walctl sees the library through
+ * <walfs/wal.h> alone, as any other program would.
+ */
+#ifndef WALCTL_H
+#define WALCTL_H
+
+#include <jansson.h>
+#include <stdio.h>
+#include <walfs/wal.h>
+
+/* The exit status of every command; of several paths the largest counts. */
+enum status {
+	STATUS_SOUND = 0,
+	STATUS_DAMAGED = 1,
+	STATUS_TROUBLE = 2, /* could not look: usage, missing, permission, interrupted */
+};
+
+struct command {
+	const char *name;
+	const char *summary; /* one line, for the list of commands */
+	const char *help;    /* all of it, from "usage:" on */
+	enum status (*run)(const struct command *command, int argc, char **argv);
+};
+
+extern const struct command command_verify;
+extern const struct command command_cat;
+extern const struct command command_info;
+extern const struct command command_status;
+
+/* --- output.c: words for a person ---------------------------------------- */
+
+/* Whichever is worse. */
+enum status worse(enum status a, enum status b);
+/* What a negative errno of reading a segment means. */
+enum status status_of(int error);
+
+/* Writes text; what is not printable (a newline in a file name, ...) is escaped. */
+void put_text(FILE *stream, const char *text);
+/* "FILE: block 17, offset 1118208: chained checksum mismatch: detail", no newline. */
+void put_fault(FILE *stream, const char *file, const struct wal_fault *fault);
+
+/* "walctl: FILE: ..." on stderr, behind all that stdout was given. */
+void complain(const char *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for an errno (positive), with the way out where one is known. */
+void complain_errno(const char *file, int error);
+/* For a failed call on a segment (negative errno). Return: the status that it means. */
+enum status complain_segment(const char *file, int error, const struct wal_fault *fault);
+/* "walctl COMMAND: ..." and where the help is. Return: STATUS_TROUBLE. */
+enum status complain_usage(const struct command *command, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* What getopt_long's ':' or '?' means (opterr is 0). Return: STATUS_TROUBLE. */
+enum status complain_option(const struct command *command, int result, char **argv);
+/* For a command that knows --json alone: calls show() for each path. Return: the worst. */
+enum status show_each(const struct command *command, int argc, char **argv,
+		      enum status (*show)(const char *path, bool json));
+_Noreturn void die_no_memory(void);
+
+/* To be asked right after a write. Return: whether stdout took something not. */
+bool output_failed(void);
+/* Flushes stdout. Return: status, or STATUS_TROUBLE after a complaint if it was not written. */
+enum status finish_output(enum status status);
+
+#define SIZE_TEXT 24
+/* "12.3 MiB". Return: text. */
+const char *format_size(double bytes, char text[SIZE_TEXT]);
+#define COUNT_TEXT 32
+/* "1,234,567". Return: text. */
+const char *format_count(uint64_t count, char text[COUNT_TEXT]);
+/* CLOCK_MONOTONIC. */
+double seconds_now(void);
+
+/* --- json.c: the same for programs ---------------------------------------- */
+
+/* A file's name; one that is not UTF-8 has its bytes escaped as \xNN. */
+json_t *json_name(const char *name);
+json_t *json_number(uint64_t number);
+json_t *json_hex(uint64_t number);
+json_t *json_time(uint64_t time_ns);
+json_t *json_uuid(const uint8_t uuid[16]);
+json_t *json_fault(const char *file, const struct wal_fault *fault);
+/* Only what is known: of a segment whose header cannot be read that is little. */
+json_t *json_segment(const char *file, const struct wal_segment_info *info);
+/* Adds value, which it takes over, to an object. */
+void json_put(json_t *object, const char *key, json_t *value);
+void json_add(json_t *array, json_t *value);
+/* One object, one line, on stdout; takes it over. */
+void json_print(json_t *object);
+
+struct bit_name {
+	uint32_t bit;
+	const char *name;
+};
+
+/* Both end with a NULL name. */
+extern const struct bit_name event_flags[];
+extern const struct bit_name recovery_notes[];
+/* The names of the bits that are set. */
+json_t *json_bits(const struct bit_name *names, uint32_t bits);
+
+/* --- target.c: what a path is ---------------------------------------------- */
+
+enum target_kind {
+	TARGET_SEGMENT, /* a file: dirfd and names[0] */
+	TARGET_STORE,	/* a store's directory */
+	TARGET_MOUNT,	/* a mounted walfs: its sealed segments */
+};
+
+struct target {
+	enum target_kind kind;
+	const char *path;	    /* as the user wrote it */
+	char *real;		    /* without symbolic links */
+	char *store;		    /* TARGET_MOUNT: where its store is, or NULL */
+	int dirfd;		    /* of a directory; AT_FDCWD of a segment */
+	struct wal_store_info info; /* of a directory */
+	size_t count;		    /* of segments */
+};
+
+/* Finds out what path is. Return: STATUS_SOUND, or STATUS_TROUBLE after a complaint. */
+enum status target_open(struct target *target, const char *path);
+void target_close(struct target *target);
+const char *target_kind_name(enum target_kind kind);
+/* On stderr: the active segment is in the store only. Nothing if this is no mount. */
+void target_note_mount(const struct target *target);
+
+/* The file of a target as a user would name it; free() it. */
+char *target_file(const struct target *target, const char *name);
+/* Opens the n-th segment. *file is its name, to be freed, also on error. */
+int target_reader(const struct target *target, size_t n, struct wal_segment_reader **reader,
+		  char **file, struct wal_fault *fault);
+/* Ids have no gap over a log: where they have one, events are lost. */
+struct gap {
+	uint64_t first;
+	uint64_t last;
+};
+
+/*
+ * To be asked of each segment in order. *next_id is 0 at first, and is the id that
+ * the next segment must begin with, or 0 if this one cannot tell.
+ * Return: whether events are missing in front of it.
+ */
+bool target_gap(uint64_t *next_id, const struct wal_segment_info *info, struct gap *gap);
+/* The same behind the last segment. */
+bool target_gap_at_end(const struct target *target, uint64_t next_id, struct gap *gap);
+
+/* The index that a segment file must have by its name; 0: any. */
+uint32_t target_index(const struct target *target);
+
+/* --- progress.c: a bar on stderr --------------------------------------------- */
+
+struct progress {
+	bool wanted;
+	bool shown;
+	double started;
+	double updated;
+};
+
+/* With wanted, and if stderr is a terminal. */
+void progress_start(struct progress *progress, bool wanted);
+void progress_update(struct progress *progress, const struct wal_verify_progress *now);
+/* Takes the bar off the screen, before something else is written. */
+void progress_clear(struct progress *progress);
+
+#endif

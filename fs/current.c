@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `current`: what is written to it becomes events. It behaves as a file with
+ * chattr +a does. Appending is done here and now, in the order of arrival;
+ * only what has to be durable is parked until the log says that it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "walfs.h"
+
+/* --- durable replies ------------------------------------------------------------ */
+
+struct parked_sync {
+	struct wal_sync sync; /* the first member */
+	struct walfs *fs;
+	fuse_req_t req;
+	struct walfs_timer timer;
+	size_t written; /* 0: the request was not a write */
+};
+
+/* In the log's thread. */
+static void sync_done(struct wal_sync *sync, int error)
+{
+	struct parked_sync *parked = (struct parked_sync *)sync;
+	struct walfs *fs = parked->fs;
+
+	if (error)
+		fuse_reply_err(parked->req, -error);
+	else if (parked->written)
+		fuse_reply_write(parked->req, parked->written);
+	else
+		fuse_reply_err(parked->req, 0);
+	walfs_opstats_answered(&fs->opstats, &parked->timer);
+	free(parked);
+	pthread_mutex_lock(&fs->sync_lock);
+	fs->syncs--;
+	pthread_cond_signal(&fs->sync_done);
+	pthread_mutex_unlock(&fs->sync_lock);
+}
+
+static void reply_when_durable(fuse_req_t req, size_t written)
+{
+	struct walfs *fs = walfs_of(req);
+	struct parked_sync *parked = calloc(1, sizeof(*parked));
+
+	if (!parked) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	parked->sync.done = sync_done;
+	parked->fs = fs;
+	parked->req = req;
+	parked->written = written;
+	parked->timer = walfs_opstats_park(&fs->opstats);
+	pthread_mutex_lock(&fs->sync_lock);
+	fs->syncs++;
+	pthread_mutex_unlock(&fs->sync_lock);
+	wal_log_sync_start(fs->log, &parked->sync);
+}
+
+void walfs_syncs_wait(struct walfs *fs)
+{
+	pthread_mutex_lock(&fs->sync_lock);
+	while (fs->syncs)
+		pthread_cond_wait(&fs->sync_done, &fs->sync_lock);
+	pthread_mutex_unlock(&fs->sync_lock);
+}
+
+/* --- close ----------------------------------------------------------------------- */
+
+/* The last close of an open file: what it began is an event now, as it is. */
+void walfs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct walfs *fs = walfs_of(req);
+	struct walfs_handle *handle = walfs_handle_get(fs, fi->fh);
+	int error;
+
+	(void)ino;
+	if (!handle) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	error = walfs_frame_finish(&handle->frame, fs->log);
+	if (error)
+		walfs_say(WAL_NOTICE_ERROR, "%zu bytes of an unfinished record are lost: %s",
+			  handle->frame.held, strerror(-error));
+	walfs_locks_release(fs, handle);
+	walfs_handle_put(handle);
+	fuse_reply_err(req, -error);
+}
+
+/*
+ * A close() of one of perhaps many descriptors, or the exit of a child that
+ * inherited one: not the end of a record.
+ */
+void walfs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct walfs *fs = walfs_of(req);
+	struct walfs_handle *handle = walfs_handle_get(fs, fi->fh);
+
+	(void)ino;
+	if (handle)
+		walfs_locks_flush(fs, handle, fi->lock_owner);
+	fuse_reply_err(req, handle ? 0 : EBADF);
+}
+
+/* --- write and sync --------------------------------------------------------------- */
+
+void walfs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+		 struct fuse_file_info *fi)
+{
+	struct walfs *fs = walfs_of(req);
+	struct walfs_handle *handle = walfs_handle_get(fs, fi->fh);
+	bool durable = fs->options.sync == WALFS_SYNC_ALWAYS || fi->flags & O_DSYNC;
+	ssize_t taken;
+
+	(void)ino;
+	(void)offset;
+	if (!handle || !handle->writable) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	if (!(fi->flags & O_APPEND)) { /* fcntl can clear it after open */
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	taken = walfs_frame_write(&handle->frame, fs->log, data, size, durable);
+	if (taken < 0)
+		fuse_reply_err(req, (int)-taken);
+	else if (durable && taken > 0)
+		reply_when_durable(req, (size_t)taken);
+	else
+		fuse_reply_write(req, (size_t)taken);
+}
+
+void walfs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct walfs *fs = walfs_of(req);
+	struct walfs_handle *handle = walfs_handle_get(fs, fi->fh);
+	int error;
+
+	(void)ino;
+	(void)datasync;
+	if (!handle) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	if (wal_log_is_read_only(fs->log)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	/* A finished segment may still be on its way to the disk: that is waited for, too. */
+	error = walfs_frame_finish(&handle->frame, fs->log);
+	if (error)
+		fuse_reply_err(req, -error);
+	else
+		reply_when_durable(req, 0);
+}
+
+/* Makes names durable; a log's names become durable with its events. */
+void walfs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)datasync;
+	(void)fi;
+	if (wal_log_is_read_only(walfs_of(req)->log))
+		fuse_reply_err(req, 0);
+	else
+		reply_when_durable(req, 0);
+}
+
+/* --- setattr ------------------------------------------------------------------------ */
+
+#define SET_TIMES (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
+#define SET_FORBIDDEN \
+	(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE)
+
+/* A plain touch(1) is allowed on an append-only file; a log's times are its events'. */
+static bool is_touch(int to_set)
+{
+	if (to_set & SET_FORBIDDEN)
+		return false;
+	if (to_set & FUSE_SET_ATTR_ATIME && !(to_set & FUSE_SET_ATTR_ATIME_NOW))
+		return false;
+	return !(to_set & FUSE_SET_ATTR_MTIME) || to_set & FUSE_SET_ATTR_MTIME_NOW;
+}
+
+void walfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		   struct fuse_file_info *fi)
+{
+	(void)attr;
+	if (to_set & (SET_FORBIDDEN | SET_TIMES) &&
+	    !(walfs_ino_kind(ino) == WALFS_CURRENT && is_touch(to_set)))
+		fuse_reply_err(req, EPERM);
+	else
+		walfs_getattr(req, ino, fi);
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * walfs [options] STORE MOUNTPOINT: start-up, life in the background, the end.
+ *
+ * The process that stays is a child from the first moment, because it is the
+ * one that holds the store's lock. Its parent waits until the mount works, so
+ * that every error before that reaches the terminal and the exit status.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "walfs.h"
+
+#define EXIT_USAGE 2
+#define HELD_WAIT_MS 10000 /* for a daemon that is just finishing */
+#define HELD_STEP_MS 20
+
+/* --- into the background ------------------------------------------------------------ */
+
+/* So that no descriptor of ours gets a number that the daemon closes later. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+/* Return: the status to exit with. */
+static int wait_for_child(pid_t child, int ready_fd)
+{
+	ssize_t got;
+	char byte;
+	int status;
+
+	do
+		got = read(ready_fd, &byte, 1);
+	while (got < 0 && errno == EINTR);
+	if (got == 1)
+		return EXIT_SUCCESS;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return EXIT_FAILURE;
+	if (WIFSIGNALED(status))
+		walfs_say(WAL_NOTICE_ERROR, "ended by signal %d (%s) before the mount was ready",
+			  WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}
+
+/* The mount works: lets the parent go, and leaves the terminal. */
+static void leave_terminal(int ready_fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	ssize_t done;
+
+	walfs_notice_to_syslog();
+	setsid();
+	if (chdir("/") < 0)
+		walfs_say(WAL_NOTICE_WARNING, "/: %s", strerror(errno));
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		close(null);
+	}
+	do
+		done = write(ready_fd, "", 1);
+	while (done < 0 && errno == EINTR);
+	close(ready_fd);
+}
+
+/* --- start --------------------------------------------------------------------------- */
+
+/* Each file that is being read is a descriptor here, too. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Blocked before any thread starts, so that only the loop sees them. */
+static int take_signals(struct walfs *fs)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fs->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return fs->signal_fd < 0 ? -errno : 0;
+}
+
+/* Return: whether the store is mounted somewhere; then says where. */
+static bool is_mounted(const char *store)
+{
+	struct walfs_mount mount;
+
+	if (!walfs_mount_of_store(store, &mount))
+		return false;
+	walfs_say(WAL_NOTICE_ERROR, "%s is mounted on %s", store, mount.point);
+	walfs_mount_destroy(&mount);
+	return true;
+}
+
+/* Return: whether a signal came within a moment. */
+static bool wait_a_moment(struct walfs *fs)
+{
+	struct pollfd signals = {.fd = fs->signal_fd, .events = POLLIN};
+
+	return poll(&signals, 1, HELD_STEP_MS) > 0;
+}
+
+/* A holder whose mount is gone already is writing out its last bytes: that is waited for. */
+static int open_log(struct walfs *fs)
+{
+	const struct walfs_options *options = &fs->options;
+	const struct wal_log_options log_options = {
+		.path = options->store,
+		.read_only = options->read_only,
+		.block_size = options->block_size,
+		.segment_size = options->segment_size,
+		.framing = options->framing,
+		.sync_interval_ms = options->sync_interval_ms,
+		.meta_strict = options->meta_strict,
+		.prepare_segments = options->prepare,
+		.rotate_age_s = options->rotate_age_s,
+		.keep_segments = options->keep_segments,
+		.keep_bytes = options->keep_bytes,
+		.keep_age_s = options->keep_age_s,
+		.notice = walfs_notice,
+	};
+	struct wal_error error = {.code = 0};
+	int result, waited;
+
+	for (waited = 0; waited < HELD_WAIT_MS; waited += HELD_STEP_MS) {
+		result = wal_log_open(&log_options, &fs->log, &error);
+		if (result != -EBUSY || is_mounted(options->store) || wait_a_moment(fs))
+			break;
+	}
+	if (result)
+		walfs_say(WAL_NOTICE_ERROR, "%s", error.text);
+	return result;
+}
+
+static int add_arguments(struct fuse_args *args, const struct walfs_options *options)
+{
+	char *all = NULL;
+	char fsname[8 + 4096];
+	int error;
+
+	snprintf(fsname, sizeof(fsname), "fsname=%s", options->store);
+	error = fuse_opt_add_opt(&all, "default_permissions,subtype=walfs") ||
+		fuse_opt_add_opt_escaped(&all, fsname) ||
+		(options->mount_options && fuse_opt_add_opt(&all, options->mount_options)) ||
+		(options->read_only && fuse_opt_add_opt(&all, "ro")) ||
+		fuse_opt_add_arg(args, "walfs") || fuse_opt_add_arg(args, "-o") ||
+		fuse_opt_add_arg(args, all) || (options->debug && fuse_opt_add_arg(args, "-d"));
+	free(all);
+	return error ? -ENOMEM : 0;
+}
+
+/* libfuse has said what is wrong; this says what to do, where that is known. */
+static void explain_mount_failure(const struct walfs_options *options)
+{
+	if (access("/dev/fuse", F_OK) < 0)
+		walfs_say(WAL_NOTICE_ERROR,
+			  "there is no /dev/fuse: as root, modprobe fuse; a container "
+			  "needs --device /dev/fuse --cap-add SYS_ADMIN");
+	else if (access("/dev/fuse", R_OK | W_OK) < 0)
+		walfs_say(WAL_NOTICE_ERROR,
+			  "you may not open /dev/fuse; root lets everybody: chmod 666 "
+			  "/dev/fuse");
+	else if (geteuid() != 0 && options->allow_other)
+		walfs_say(WAL_NOTICE_ERROR,
+			  "only root may use allow_other, unless /etc/fuse.conf has a "
+			  "line user_allow_other");
+	else if (geteuid() != 0)
+		walfs_say(WAL_NOTICE_ERROR,
+			  "an ordinary user needs fusermount3 (package fuse3) and a "
+			  "mount point of their own");
+	walfs_say(WAL_NOTICE_ERROR, "%s could not be mounted", options->mountpoint);
+}
+
+static int mount_session(struct walfs *fs)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int error = add_arguments(&args, &fs->options);
+	int fd;
+
+	if (error)
+		goto out;
+	error = -EIO;
+	fs->session = fuse_session_new(&args, &walfs_operations, sizeof(walfs_operations), fs);
+	if (!fs->session)
+		goto out;
+	if (fuse_session_mount(fs->session, fs->options.mountpoint)) {
+		explain_mount_failure(&fs->options);
+		fuse_session_destroy(fs->session);
+		fs->session = NULL;
+		goto out;
+	}
+	fd = fuse_session_fd(fs->session);
+	error = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -errno : 0;
+out:
+	fuse_opt_free_args(&args);
+	return error;
+}
+
+static void note_start(struct walfs *fs)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	fs->started_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	fs->started_clock_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static struct walfs *new_walfs(const struct walfs_options *options)
+{
+	struct walfs *fs = calloc(1, sizeof(*fs));
+
+	if (!fs)
+		return NULL;
+	fs->options = *options;
+	fs->signal_fd = -1;
+	note_start(fs);
+	pthread_mutex_init(&fs->checked.lock, NULL);
+	pthread_mutex_init(&fs->sync_lock, NULL);
+	pthread_cond_init(&fs->sync_done, NULL);
+	return fs;
+}
+
+static int start(struct walfs *fs)
+{
+	int error = take_signals(fs);
+
+	raise_file_limit();
+	if (!error)
+		error = wal_fault_handler_install();
+	if (error)
+		walfs_say(WAL_NOTICE_ERROR, "signals: %s", strerror(-error));
+	if (!error)
+		error = walfs_check_places(&fs->options);
+	if (!error)
+		error = open_log(fs);
+	if (!error)
+		error = mount_session(fs);
+	if (error)
+		return error;
+	error = walfs_workers_start(&fs->workers, &fs->opstats);
+	if (error)
+		walfs_say(WAL_NOTICE_ERROR, "threads: %s", strerror(-error));
+	return error;
+}
+
+/* --- the end ---------------------------------------------------------------------------- */
+
+/*
+ * The log is closed before the mount goes away: whoever sees it gone finds the
+ * store free. Return: 0, or the error that may have cost events.
+ */
+static int stop(struct walfs *fs)
+{
+	int error = 0, close_error = 0;
+
+	atomic_store(&fs->stopping, true);
+	if (fs->workers.count)
+		walfs_workers_stop(&fs->workers);
+	walfs_locks_end(fs);
+	if (fs->log) {
+		error = walfs_handles_end(fs);
+		walfs_syncs_wait(fs);
+		close_error = wal_log_close(fs->log);
+	}
+	if (close_error)
+		walfs_say(WAL_NOTICE_ERROR, "the last events may not be on stable storage: %s",
+			  strerror(-close_error));
+	else if (error)
+		walfs_say(WAL_NOTICE_ERROR, "an unfinished record is lost: %s", strerror(-error));
+	if (fs->session) {
+		fuse_session_unmount(fs->session);
+		fuse_session_destroy(fs->session);
+	}
+	if (fs->signal_fd >= 0)
+		close(fs->signal_fd);
+	walfs_checked_destroy(&fs->checked);
+	pthread_mutex_destroy(&fs->sync_lock);
+	pthread_cond_destroy(&fs->sync_done);
+	walfs_options_destroy(&fs->options);
+	free(fs);
+	return close_error ? close_error : error;
+}
+
+/* ready_fd: -1 in the foreground. Frees what options own. Return: the status to exit with. */
+static int run(const struct walfs_options *options, int ready_fd)
+{
+	struct walfs *fs = new_walfs(options);
+	int error, stop_error;
+
+	if (!fs) {
+		walfs_say(WAL_NOTICE_ERROR, "%s", strerror(ENOMEM));
+		return EXIT_FAILURE;
+	}
+	error = start(fs);
+	if (!error) {
+		if (ready_fd >= 0)
+			leave_terminal(ready_fd);
+		error = walfs_loop(fs);
+		if (error)
+			walfs_say(WAL_NOTICE_ERROR, "the FUSE device: %s", strerror(-error));
+	}
+	stop_error = stop(fs);
+	return error || stop_error ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run_in_background(struct walfs_options *options)
+{
+	int ready[2], status;
+	pid_t child;
+
+	/* What the shell had open is not the daemon's to keep. */
+	close_range(STDERR_FILENO + 1, ~0u, 0);
+	if (pipe2(ready, O_CLOEXEC) < 0 || (child = fork()) < 0) {
+		walfs_say(WAL_NOTICE_ERROR, "cannot go to the background: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (child == 0) {
+		close(ready[0]);
+		return run(options, ready[1]);
+	}
+	close(ready[1]);
+	status = wait_for_child(child, ready[0]);
+	close(ready[0]);
+	walfs_options_destroy(options); /* the child has its own */
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct walfs_options options;
+
+	open_standard_fds();
+	walfs_notice_start();
+	switch (walfs_options_parse(argc, argv, &options)) {
+	case WALFS_PARSE_DONE:
+		walfs_options_destroy(&options);
+		return EXIT_SUCCESS;
+	case WALFS_PARSE_BAD:
+		walfs_options_destroy(&options);
+		return EXIT_USAGE;
+	default:
+		break;
+	}
+	if (options.foreground)
+		return run(&options, -1);
+	return run_in_background(&options);
+}

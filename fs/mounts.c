@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* /proc/self/mountinfo: what is mounted where, and of which file system. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "walfs.h"
+
+#define TYPE "fuse.walfs"
+
+void walfs_mount_destroy(struct walfs_mount *mount)
+{
+	free(mount->root);
+	free(mount->point);
+	free(mount->type);
+	free(mount->source);
+	memset(mount, 0, sizeof(*mount));
+}
+
+static bool is_octal(const char *text)
+{
+	return text[0] >= '0' && text[0] <= '3' && text[1] >= '0' && text[1] <= '7' &&
+	       text[2] >= '0' && text[2] <= '7';
+}
+
+/* The kernel writes blanks and backslashes as \ooo. */
+static char *unescape(const char *text)
+{
+	char *copy = strdup(text), *to = copy;
+
+	while (copy && *text) {
+		if (*text == '\\' && is_octal(text + 1)) {
+			*to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 |
+				       (text[3] - '0'));
+			text += 4;
+		} else {
+			*to++ = *text++;
+		}
+	}
+	if (copy)
+		*to = '\0';
+	return copy;
+}
+
+/* "36 35 98:0 /root /point rw,noatime master:1 - type source rw,errors=continue" */
+static bool parse_line(char *line, struct walfs_mount *mount)
+{
+	char *save, *root, *point, *type, *source;
+	char *separator = strstr(line, " - ");
+	int length = 0;
+
+	memset(mount, 0, sizeof(*mount));
+	if (!separator ||
+	    sscanf(line, "%d %*d %u:%u %n", &mount->id, &mount->major, &mount->minor, &length) != 3)
+		return false;
+	*separator = '\0';
+	root = strtok_r(line + length, " ", &save);
+	point = root ? strtok_r(NULL, " ", &save) : NULL;
+	type = strtok_r(separator + 3, " \n", &save);
+	source = type ? strtok_r(NULL, " \n", &save) : NULL;
+	if (!point || !source)
+		return false;
+	mount->root = unescape(root);
+	mount->point = unescape(point);
+	mount->type = unescape(type);
+	mount->source = unescape(source);
+	if (mount->root && mount->point && mount->type && mount->source)
+		return true;
+	walfs_mount_destroy(mount);
+	return false;
+}
+
+/* The last line that matches: the topmost mount. */
+static bool find(bool (*match)(const struct walfs_mount *mount, const void *what), const void *what,
+		 struct walfs_mount *found)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	struct walfs_mount mount;
+	bool is_found = false;
+	char *line = NULL;
+	size_t size = 0;
+
+	while (file && getline(&line, &size, file) >= 0) {
+		if (!parse_line(line, &mount))
+			continue;
+		if (!match(&mount, what)) {
+			walfs_mount_destroy(&mount);
+			continue;
+		}
+		if (is_found)
+			walfs_mount_destroy(found);
+		*found = mount;
+		is_found = true;
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return is_found;
+}
+
+static bool match_id(const struct walfs_mount *mount, const void *what)
+{
+	return mount->id == *(const int *)what;
+}
+
+static bool match_store(const struct walfs_mount *mount, const void *what)
+{
+	return strcmp(mount->type, TYPE) == 0 && strcmp(mount->source, what) == 0;
+}
+
+bool walfs_mount_by_id(int id, struct walfs_mount *mount)
+{
+	return find(match_id, &id, mount);
+}
+
+bool walfs_mount_of_store(const char *store, struct walfs_mount *mount)
+{
+	return find(match_store, store, mount);
+}
+
+static int run_fusermount(const char *point)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", point, (char *)NULL);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
+}
+
+int walfs_mount_detach(const char *point)
+{
+	if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	return errno == EPERM ? run_fusermount(point) : -errno;
+}

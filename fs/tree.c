@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names and inodes.
+ *
+ * A nodeid is kind (4 bits) | segment (32 bits) | lookup (28 bits). `current`
+ * gets a new one for every lookup: the kernel holds an inode's lock over each
+ * append and over a whole fsync, so with one inode there would be no group
+ * commit, and an fsync would stop every writer. They all show the same st_ino.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "walfs.h"
+
+#define KIND_SHIFT 60
+#define SEGMENT_SHIFT 28
+#define LOOKUP_MASK ((UINT64_C(1) << SEGMENT_SHIFT) - 1)
+
+#define LONG_TIMEOUT 60.0 /* finite: a segment may be retired one day */
+#define SHORT_TIMEOUT 1.0
+
+/* Offsets in a directory, stable while segments come and go. */
+enum cookie { COOKIE_DOT = 1, COOKIE_DOTDOT, COOKIE_NAMES, COOKIE_SEGMENTS = 16 };
+
+/* The names that are always there. Their cookies are their places in this table. */
+static const struct name {
+	enum walfs_kind parent;
+	const char *name;
+	enum walfs_kind kind;
+} names[] = {
+	{WALFS_ROOT, "current", WALFS_CURRENT},	    {WALFS_ROOT, "events", WALFS_EVENTS_DIR},
+	{WALFS_ROOT, ".walfs", WALFS_REPORT_DIR},   {WALFS_REPORT_DIR, "metrics", WALFS_METRICS},
+	{WALFS_REPORT_DIR, "status", WALFS_STATUS},
+};
+
+#define NAMES (sizeof(names) / sizeof(names[0]))
+
+enum walfs_kind walfs_ino_kind(fuse_ino_t ino)
+{
+	return (enum walfs_kind)(ino >> KIND_SHIFT);
+}
+
+uint32_t walfs_ino_segment(fuse_ino_t ino)
+{
+	return (uint32_t)(ino >> SEGMENT_SHIFT);
+}
+
+static fuse_ino_t node(enum walfs_kind kind, uint32_t segment, uint64_t lookup)
+{
+	return (uint64_t)kind << KIND_SHIFT | (uint64_t)segment << SEGMENT_SHIFT | lookup;
+}
+
+static bool is_directory(enum walfs_kind kind)
+{
+	return kind == WALFS_ROOT || kind == WALFS_EVENTS_DIR || kind == WALFS_REPORT_DIR;
+}
+
+static bool is_report(enum walfs_kind kind)
+{
+	return kind == WALFS_METRICS || kind == WALFS_STATUS;
+}
+
+/* --- questions ------------------------------------------------------------------- */
+
+bool walfs_is_warm(struct walfs *fs, uint32_t segment)
+{
+	return atomic_load(&fs->warm[segment % WALFS_WARM]) == segment ||
+	       (!wal_log_is_read_only(fs->log) && segment == wal_log_current(fs->log));
+}
+
+/* Of an open file whose segment was removed: what was known when it was last read. */
+static void answer_removed(const struct walfs_question *question)
+{
+	struct stat st = walfs_stat_file(walfs_of(question->req), question->ino,
+					 question->open_size, question->open_time_ns);
+
+	st.st_nlink = 0;
+	fuse_reply_attr(question->req, &st, 0);
+}
+
+static void answer(const struct walfs_question *question)
+{
+	struct walfs *fs = walfs_of(question->req);
+	struct wal_segment_info info;
+	int error = wal_log_segment_info(fs->log, question->segment, &info);
+
+	if (error == -ENOENT && question->is_open) {
+		answer_removed(question);
+		return;
+	}
+	if (error) {
+		fuse_reply_err(question->req, error == -ENOENT ? ENOENT : walfs_read_errno(error));
+		return;
+	}
+	/* An active segment's info is not that of the finished one. */
+	if (info.state == WAL_SEALED || info.state == WAL_DAMAGED)
+		atomic_store(&fs->warm[question->segment % WALFS_WARM], question->segment);
+	question->answer(question, &info);
+}
+
+static void answer_job(struct walfs_job *job, void *buffer)
+{
+	struct walfs_question *question = (struct walfs_question *)job; /* its first member */
+
+	(void)buffer;
+	answer(question);
+	free(question);
+}
+
+void walfs_ask(const struct walfs_question *question)
+{
+	struct walfs *fs = walfs_of(question->req);
+	struct walfs_question *parked;
+
+	if (walfs_is_warm(fs, question->segment)) {
+		answer(question);
+		return;
+	}
+	parked = malloc(sizeof(*parked));
+	if (!parked) {
+		fuse_reply_err(question->req, ENOMEM);
+		return;
+	}
+	*parked = *question;
+	parked->job.run = answer_job;
+	walfs_workers_submit(&fs->workers, &parked->job, NULL);
+}
+
+/* --- lookup and getattr ------------------------------------------------------------ */
+
+static double timeout_of(const struct walfs *fs, fuse_ino_t ino,
+			 const struct wal_segment_info *info)
+{
+	if (walfs_ino_kind(ino) == WALFS_CURRENT)
+		return 0;
+	/* where segments are removed, a name must not outlive its file by much */
+	if (info->state != WAL_SEALED || walfs_are_removed(&fs->options))
+		return SHORT_TIMEOUT;
+	return LONG_TIMEOUT;
+}
+
+static void reply_entry(fuse_req_t req, fuse_ino_t ino, const struct stat *st, double timeout)
+{
+	struct fuse_entry_param entry = {
+		.ino = ino,
+		.generation = 1,
+		.attr = *st,
+		.attr_timeout = timeout,
+		.entry_timeout = timeout,
+	};
+
+	fuse_reply_entry(req, &entry);
+}
+
+static void answer_lookup(const struct walfs_question *question,
+			  const struct wal_segment_info *info)
+{
+	const struct walfs *fs = walfs_of(question->req);
+	struct stat st = walfs_stat_segment(fs, question->ino, info);
+
+	reply_entry(question->req, question->ino, &st, timeout_of(fs, question->ino, info));
+}
+
+static void answer_getattr(const struct walfs_question *question,
+			   const struct wal_segment_info *info)
+{
+	const struct walfs *fs = walfs_of(question->req);
+	struct stat st = walfs_stat_segment(fs, question->ino, info);
+
+	fuse_reply_attr(question->req, &st, timeout_of(fs, question->ino, info));
+}
+
+static void lookup_current(fuse_req_t req)
+{
+	struct walfs *fs = walfs_of(req);
+	uint32_t segment = wal_log_current(fs->log);
+	fuse_ino_t ino = node(WALFS_CURRENT, segment, ++fs->lookups & LOOKUP_MASK);
+	struct walfs_question question = {
+		.req = req,
+		.ino = ino,
+		.segment = segment,
+		.answer = answer_lookup,
+	};
+	struct stat st;
+
+	if (walfs_stat_active(fs, ino, &st))
+		reply_entry(req, ino, &st, 0);
+	else
+		walfs_ask(&question);
+}
+
+static void lookup_segment(fuse_req_t req, enum walfs_kind kind, uint32_t segment)
+{
+	struct walfs *fs = walfs_of(req);
+	struct walfs_question question = {
+		.req = req,
+		.ino = node(kind, segment, 0),
+		.segment = segment,
+		.answer = answer_lookup,
+	};
+
+	if (segment == wal_log_current(fs->log) || !wal_log_has_segment(fs->log, segment))
+		fuse_reply_err(req, ENOENT);
+	else
+		walfs_ask(&question);
+}
+
+/* "0000000017.log": a segment's name but for the ending. Return: its index or 0. */
+static uint32_t parse_events_name(const char *name)
+{
+	char segment_name[WAL_NAME_MAX];
+	size_t length = strlen(name);
+
+	if (length < 4 || length >= sizeof(segment_name) || strcmp(name + length - 4, ".log") != 0)
+		return 0;
+	memcpy(segment_name, name, length - 4);
+	memcpy(segment_name + length - 4, ".wal", 5);
+	return wal_segment_name_parse(segment_name);
+}
+
+static void format_events_name(uint32_t segment, char name[WAL_NAME_MAX])
+{
+	wal_segment_name(segment, name);
+	memcpy(name + strlen(name) - 4, ".log", 5);
+}
+
+/* One of the names that are always there. */
+static void lookup_name(fuse_req_t req, enum walfs_kind kind)
+{
+	struct walfs *fs = walfs_of(req);
+	fuse_ino_t ino = node(kind, 0, 0);
+	struct stat st;
+
+	if (kind == WALFS_CURRENT) {
+		lookup_current(req);
+	} else if (is_directory(kind)) {
+		st = walfs_stat_directory(fs, ino);
+		reply_entry(req, ino, &st, SHORT_TIMEOUT);
+	} else {
+		ino = node(kind, 0, ++fs->lookups & LOOKUP_MASK);
+		st = walfs_stat_report(fs, ino);
+		reply_entry(req, ino, &st, 0);
+	}
+}
+
+void walfs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	enum walfs_kind in = walfs_ino_kind(parent);
+	uint32_t segment = 0;
+	size_t i;
+
+	if (in == WALFS_ROOT)
+		segment = wal_segment_name_parse(name);
+	else if (in == WALFS_EVENTS_DIR)
+		segment = parse_events_name(name);
+	if (segment) {
+		lookup_segment(req, in == WALFS_ROOT ? WALFS_SEALED : WALFS_EVENTS, segment);
+		return;
+	}
+	for (i = 0; i < NAMES; i++) {
+		if (names[i].parent == in && strcmp(names[i].name, name) == 0) {
+			lookup_name(req, names[i].kind);
+			return;
+		}
+	}
+	fuse_reply_err(req, ENOENT);
+}
+
+/* A nodeid says all there is to know of an inode; there is nothing to forget. */
+void walfs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	(void)ino;
+	(void)count;
+	fuse_reply_none(req);
+}
+
+void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct walfs *fs = walfs_of(req);
+	struct walfs_question question = {
+		.req = req,
+		.ino = ino,
+		.segment = walfs_ino_segment(ino),
+		.answer = answer_getattr,
+	};
+	const struct walfs_handle *handle;
+	struct stat st;
+
+	(void)fi; /* the kernel does not say which open file it means */
+	if (is_directory(walfs_ino_kind(ino))) {
+		st = walfs_stat_directory(fs, ino);
+		fuse_reply_attr(req, &st, SHORT_TIMEOUT);
+		return;
+	}
+	if (is_report(walfs_ino_kind(ino))) {
+		st = walfs_stat_report(fs, ino);
+		fuse_reply_attr(req, &st, 0);
+		return;
+	}
+	if (walfs_stat_active(fs, ino, &st)) {
+		fuse_reply_attr(req, &st, 0);
+		return;
+	}
+	handle = walfs_handle_find(fs, ino);
+	if (handle) {
+		question.is_open = true;
+		question.open_size = atomic_load(&handle->size);
+		question.open_time_ns = atomic_load(&handle->time_ns);
+	}
+	walfs_ask(&question);
+}
+
+/* --- readdir --------------------------------------------------------------------------- */
+
+#define PAGE 256 /* segments asked for at once */
+
+struct listing {
+	fuse_req_t req;
+	char *bytes;
+	size_t size;
+	size_t used;
+};
+
+/* Return: false when it does not fit. cookie is that of the entry itself. */
+static bool add(struct listing *listing, const char *name, fuse_ino_t ino, off_t cookie)
+{
+	bool directory = is_directory(walfs_ino_kind(ino));
+	struct stat st = {.st_ino = walfs_stat_ino(ino), .st_mode = directory ? S_IFDIR : S_IFREG};
+	size_t room = listing->size - listing->used;
+	size_t need = fuse_add_direntry(listing->req, listing->bytes + listing->used, room, name,
+					&st, cookie);
+
+	if (need > room)
+		return false;
+	listing->used += need;
+	return true;
+}
+
+static bool add_fixed(struct listing *listing, struct walfs *fs, fuse_ino_t ino, off_t after)
+{
+	uint32_t segment;
+	off_t cookie;
+	size_t i;
+
+	if (after < COOKIE_DOT && !add(listing, ".", ino, COOKIE_DOT))
+		return false;
+	if (after < COOKIE_DOTDOT && !add(listing, "..", FUSE_ROOT_ID, COOKIE_DOTDOT))
+		return false;
+	for (i = 0; i < NAMES; i++) {
+		cookie = COOKIE_NAMES + (off_t)i;
+		segment = names[i].kind == WALFS_CURRENT ? wal_log_current(fs->log) : 0;
+		if (names[i].parent == walfs_ino_kind(ino) && after < cookie &&
+		    !add(listing, names[i].name, node(names[i].kind, segment, 0), cookie))
+			return false;
+	}
+	return true;
+}
+
+static void add_segments(struct listing *listing, struct walfs *fs, fuse_ino_t ino, off_t after)
+{
+	enum walfs_kind kind = ino == FUSE_ROOT_ID ? WALFS_SEALED : WALFS_EVENTS;
+	uint32_t indexes[PAGE], last = 0;
+	char name[WAL_NAME_MAX];
+	size_t count, i;
+
+	if (after > COOKIE_SEGMENTS)
+		last = (uint32_t)(after - COOKIE_SEGMENTS);
+	do {
+		count = wal_log_segments(fs->log, last, indexes, PAGE);
+		for (i = 0; i < count; i++) {
+			last = indexes[i];
+			if (kind == WALFS_SEALED)
+				wal_segment_name(last, name);
+			else
+				format_events_name(last, name);
+			if (!add(listing, name, node(kind, last, 0), COOKIE_SEGMENTS + (off_t)last))
+				return;
+		}
+	} while (count == PAGE);
+}
+
+void walfs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		   struct fuse_file_info *fi)
+{
+	struct walfs *fs = walfs_of(req);
+	struct listing listing = {.req = req, .size = size, .bytes = malloc(size)};
+
+	(void)fi;
+	if (!listing.bytes) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	if (add_fixed(&listing, fs, ino, offset) && walfs_ino_kind(ino) != WALFS_REPORT_DIR)
+		add_segments(&listing, fs, ino, offset);
+	fuse_reply_buf(req, listing.bytes, listing.used);
+	free(listing.bytes);
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walfs daemon: FUSE requests to calls of libwal and back. Nothing here
+ * knows how a log is stored; <walfs/wal.h> is all it sees of it.
+ *
+ * Threads: one thread reads every request in order and never waits for a disk
+ * (loop.c). What must wait is parked: reads and checks go to a few workers
+ * (workers.c), syncs to the log's committer. Whoever finishes a parked request
+ * replies to it, exactly once. Unless a comment says otherwise, a function is
+ * called by the loop's thread only.
+ *
+ * Errors are 0 or a negative errno; the sign is turned at the reply.
+ */
+#ifndef WALFS_FS_WALFS_H
+#define WALFS_FS_WALFS_H
+
+#define FUSE_USE_VERSION 314
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <walfs/wal.h>
+
+#include "opstats.h"
+
+struct walfs;
+
+/* --- options.c ------------------------------------------------------------ */
+
+enum walfs_sync { WALFS_SYNC_NONE, WALFS_SYNC_INTERVAL, WALFS_SYNC_ALWAYS };
+
+struct walfs_options {
+	char *store;	  /* as given; absolute once checked */
+	char *mountpoint; /* likewise */
+	bool foreground;
+	bool debug;
+	bool read_only;
+	bool allow_other;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode; /* of current; the others follow from it */
+	enum walfs_sync sync;
+	uint32_t sync_interval_ms;
+	uint32_t block_size;   /* 0: as the store has it */
+	uint64_t segment_size; /* 0: as the store has it */
+	struct wal_framing framing;
+	bool meta_strict;
+	uint32_t prepare;	/* segments; 0: as the log likes */
+	uint32_t rotate_age_s;	/* 0: never */
+	uint32_t keep_segments; /* 0 in the three: nothing is removed */
+	uint64_t keep_bytes;
+	uint32_t keep_age_s;
+	char *mount_options; /* for libfuse and the kernel; may be NULL */
+};
+
+enum walfs_parse { WALFS_PARSE_RUN, WALFS_PARSE_DONE, WALFS_PARSE_BAD };
+
+/* Prints help, version or what is wrong. Return: what to do next. */
+enum walfs_parse walfs_options_parse(int argc, char **argv, struct walfs_options *options);
+void walfs_options_destroy(struct walfs_options *options);
+/* Return: whether an option says that segments are removed. Any thread. */
+bool walfs_are_removed(const struct walfs_options *options);
+
+/* --- notice.c --------------------------------------------------------------- */
+
+/* One line to the operator: stderr, or syslog once in the background. Any thread. */
+void walfs_say(enum wal_notice_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* wal_notice_fn. Any thread. */
+void walfs_notice(void *ctx, enum wal_notice_level level, const char *text);
+
+/* A message, and when it was given. */
+struct walfs_said {
+	uint64_t time_ns; /* 0: never */
+	char text[512];
+};
+/* The last that was a warning, and the last that was an error. Any thread. */
+void walfs_last_said(struct walfs_said *warning, struct walfs_said *error);
+void walfs_notice_start(void);
+void walfs_notice_to_syslog(void);
+
+/* --- mounts.c --------------------------------------------------------------- */
+
+/* A line of /proc/self/mountinfo. */
+struct walfs_mount {
+	int id;
+	unsigned major, minor;
+	char *root;  /* the directory of its file system that is mounted */
+	char *point; /* where */
+	char *type;
+	char *source;
+};
+
+/* Return: whether there is such a mount; then walfs_mount_destroy() it. */
+bool walfs_mount_by_id(int id, struct walfs_mount *mount);
+bool walfs_mount_of_store(const char *store, struct walfs_mount *mount);
+void walfs_mount_destroy(struct walfs_mount *mount);
+/* Detaches a mount, by fusermount3 if that needs more rights. Return: 0 or -errno. */
+int walfs_mount_detach(const char *point);
+
+/* --- checks.c --------------------------------------------------------------- */
+
+/*
+ * Makes both paths absolute, clears a stale mount of our own, and refuses what
+ * could not work or would hide something; says why and what to do.
+ * Return: 0 or -errno.
+ */
+int walfs_check_places(struct walfs_options *options);
+
+/* --- workers.c -------------------------------------------------------------- */
+
+#define WALFS_WORKERS 4
+#define WALFS_IO_MAX (1u << 20) /* the largest request that is read or written */
+
+struct walfs_strand;
+
+/* Something that takes time. Embedded in what it works on. */
+struct walfs_job {
+	void (*run)(struct walfs_job *job, void *buffer); /* buffer: WALFS_IO_MAX bytes */
+	struct walfs_strand *strand;
+	struct walfs_job *next;
+	struct walfs_timer timer;
+};
+
+struct walfs_job_list {
+	struct walfs_job *first, *last;
+};
+
+/* Jobs of one strand run one at a time and in order. */
+struct walfs_strand {
+	struct walfs_job_list waiting;
+	bool busy;
+	void (*idle)(struct walfs_strand *strand); /* called once, after end */
+};
+
+struct walfs_workers;
+
+struct walfs_worker {
+	struct walfs_workers *workers;
+	pthread_t thread;
+	void *buffer;
+};
+
+struct walfs_workers {
+	struct walfs_opstats *opstats;
+	pthread_mutex_t lock; /* protects everything below, and strands */
+	pthread_cond_t wake;
+	struct walfs_job_list ready;
+	bool stopping;
+	unsigned count;
+	struct walfs_worker workers[WALFS_WORKERS];
+};
+
+/* Return: 0 or -errno. */
+int walfs_workers_start(struct walfs_workers *workers, struct walfs_opstats *opstats);
+/* Finishes every job that was submitted, then ends the threads. */
+void walfs_workers_stop(struct walfs_workers *workers);
+/* strand may be NULL. job->run() answers the request that is being handled, frees the job. */
+void walfs_workers_submit(struct walfs_workers *workers, struct walfs_job *job,
+			  struct walfs_strand *strand);
+/* No more jobs will come: idle() runs when the last has ended, perhaps at once. */
+void walfs_strand_end(struct walfs_workers *workers, struct walfs_strand *strand,
+		      void (*idle)(struct walfs_strand *strand));
+
+/* --- frame.c ---------------------------------------------------------------- */
+
+/* Cuts what one open file is sent into records, and keeps the unfinished one. */
+struct walfs_frame {
+	struct wal_framing framing;
+	size_t limit; /* a record's bytes */
+	uint8_t *bytes;
+	size_t held;
+	size_t capacity;
+	struct wal_hold hold; /* space in the log for the held bytes */
+};
+
+void walfs_frame_init(struct walfs_frame *frame, const struct wal_log *log);
+void walfs_frame_destroy(struct walfs_frame *frame);
+/*
+ * finish: leave nothing unfinished. Return: bytes taken (> 0; short: up to the
+ * end of the last record that fitted), 0 for none asked; or -errno and none taken.
+ */
+ssize_t walfs_frame_write(struct walfs_frame *frame, struct wal_log *log, const void *data,
+			  size_t size, bool finish);
+/* Appends what is held as an unfinished record. Return: 0, or -errno and it is still held. */
+int walfs_frame_finish(struct walfs_frame *frame, struct wal_log *log);
+
+/* --- handles.c -------------------------------------------------------------- */
+
+/* What an inode is. The first bits of a nodeid. */
+enum walfs_kind {
+	WALFS_ROOT = 0,
+	WALFS_EVENTS_DIR = 1,
+	WALFS_SEALED = 2, /* NNNNNNNNNN.wal */
+	WALFS_EVENTS = 3, /* events/NNNNNNNNNN.log */
+	WALFS_CURRENT = 4,
+	WALFS_REPORT_DIR = 5, /* .walfs */
+	WALFS_METRICS = 6,
+	WALFS_STATUS = 7,
+};
+
+/* Bytes that were made when a file was opened, and belong to its handle. */
+struct walfs_report {
+	char *text;
+	size_t size;
+};
+
+/* An open file description. */
+struct walfs_handle {
+	struct walfs *fs;
+	uint64_t id; /* what the kernel calls fh */
+	fuse_ino_t ino;
+	enum walfs_kind kind;
+	uint32_t segment;
+	bool writable;
+	bool ends_in_error; /* a damaged segment's payload */
+	struct walfs_frame frame;
+	/* What fstat() says when the segment is gone, or never was one. */
+	_Atomic uint64_t size;
+	_Atomic uint64_t time_ns;
+	struct walfs_strand strand;	   /* orders opening and reads: */
+	struct wal_segment_reader *reader; /* used by the strand's job only */
+	struct walfs_report report;	   /* constant once opened */
+	struct walfs_handle *next_unopened;
+};
+
+/* fh is slot and generation, so that a stale one is refused, not followed. */
+struct walfs_handle_slot {
+	struct walfs_handle *handle;
+	uint32_t generation;
+};
+
+struct walfs_handles {
+	struct walfs_handle_slot *slots;
+	size_t count;
+	size_t next_free; /* where to look first */
+	/* Handles that workers could not open: the loop takes them back. */
+	_Atomic(struct walfs_handle *) unopened;
+};
+
+/* Return: NULL without memory. */
+struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool writable);
+/* Return: NULL if there is no such handle. */
+struct walfs_handle *walfs_handle_get(struct walfs *fs, uint64_t id);
+/* Takes it out of the table; freed once its last read is done. */
+void walfs_handle_put(struct walfs_handle *handle);
+/* Return: an open handle of this inode, or NULL. */
+struct walfs_handle *walfs_handle_find(struct walfs *fs, fuse_ino_t ino);
+/* It was not opened after all, and will get no RELEASE. Any thread. */
+void walfs_handle_reject(struct walfs_handle *handle);
+/* Puts what was rejected. Called by the loop between requests. */
+void walfs_handles_reap(struct walfs *fs);
+/* At the end: appends what each still holds, frees all. Return: 0 or the first error. */
+int walfs_handles_end(struct walfs *fs);
+
+/* --- locks.c ---------------------------------------------------------------- */
+
+struct walfs_lock;
+struct walfs_lock_waiter;
+
+struct walfs_locks {
+	struct walfs_lock *held;
+	struct walfs_lock_waiter *waiting; /* in order of arrival */
+	bool interrupted;		   /* one of the waiting is */
+};
+
+/* Drops POSIX locks of this owner on the handle's file. */
+void walfs_locks_flush(struct walfs *fs, const struct walfs_handle *handle, uint64_t owner);
+/* Drops all locks that were taken through this handle. */
+void walfs_locks_release(struct walfs *fs, const struct walfs_handle *handle);
+/* Answers waiters that were interrupted. Called by the loop between requests. */
+void walfs_locks_reap(struct walfs *fs);
+/* At the end: answers all waiters, frees all. */
+void walfs_locks_end(struct walfs *fs);
+
+/* --- integrity.c ------------------------------------------------------------ */
+
+struct walfs_check_result;
+
+/* What checks of this mount's time said. */
+struct walfs_checked {
+	pthread_mutex_t lock;		     /* protects all but the strand */
+	struct walfs_check_result **results; /* sorted by segment */
+	size_t count;
+	uint32_t reported_segment, reported_block; /* the damage that was reported last */
+	struct walfs_strand strand;		   /* one check at a time */
+};
+
+#define WALFS_VALUE_MAX 256 /* of an attribute */
+
+/* "never", or the result of the last check and its time. Any thread. */
+void walfs_checked_text(struct walfs *fs, uint32_t segment, char text[WALFS_VALUE_MAX]);
+/* Replies to getxattr of user.wal.verify and user.wal.xxh128, later. */
+void walfs_verify_start(fuse_req_t req, uint32_t segment, size_t size);
+void walfs_xxh128_start(fuse_req_t req, uint32_t segment, size_t size);
+/* Notes what made a read or check fail, and says so the first time. Any thread. */
+void walfs_report_damage(struct walfs *fs, uint32_t segment, int error,
+			 const struct wal_fault *fault);
+/* Return: the errno (positive) a user gets for a failed read. Any thread. */
+int walfs_read_errno(int error);
+void walfs_checked_destroy(struct walfs_checked *checked);
+
+/* --- the daemon ---------------------------------------------------------------- */
+
+#define WALFS_WARM 4096
+
+struct walfs {
+	struct walfs_options options;
+	struct wal_log *log;
+	struct fuse_session *session;
+	int signal_fd;
+	uint32_t lookups; /* of current; makes each nodeid a new one */
+	struct walfs_handles handles;
+	struct walfs_locks locks;
+	struct walfs_workers workers;
+	struct walfs_checked checked;
+	struct walfs_opstats opstats;
+	uint64_t started_ns;	   /* CLOCK_REALTIME */
+	uint64_t started_clock_ns; /* CLOCK_MONOTONIC */
+	_Atomic bool stopping;
+	/* Segments whose info is known to cost no read: a hint, by index modulo. */
+	_Atomic uint32_t warm[WALFS_WARM];
+	/* Syncs that the log has not answered. */
+	pthread_mutex_t sync_lock;
+	pthread_cond_t sync_done;
+	size_t syncs; /* protected by sync_lock */
+};
+
+static inline struct walfs *walfs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* --- loop.c -------------------------------------------------------------------- */
+
+extern const struct fuse_lowlevel_ops walfs_operations;
+/* Until unmounted or told to stop. Return: 0 or -errno. */
+int walfs_loop(struct walfs *fs);
+
+/* --- tree.c -------------------------------------------------------------------- */
+
+enum walfs_kind walfs_ino_kind(fuse_ino_t ino);
+uint32_t walfs_ino_segment(fuse_ino_t ino);
+
+struct walfs_attribute;
+
+/* A question about a segment, answered now or, if that may read a disk, by a worker. */
+struct walfs_question {
+	struct walfs_job job;
+	fuse_req_t req;
+	fuse_ino_t ino;
+	uint32_t segment;
+	/* Any thread; replies. */
+	void (*answer)(const struct walfs_question *question, const struct wal_segment_info *info);
+	bool is_open; /* getattr: then this answers if the segment is gone */
+	uint64_t open_size, open_time_ns;
+	const struct walfs_attribute *attribute; /* xattr.c */
+	size_t size;				 /* xattr.c */
+};
+
+/* Asks a copy of question; replies with an error if there is no answer. */
+void walfs_ask(const struct walfs_question *question);
+/* Return: whether walfs_ask() would answer at once. */
+bool walfs_is_warm(struct walfs *fs, uint32_t segment);
+
+void walfs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void walfs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
+void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void walfs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		   struct fuse_file_info *fi);
+
+/* --- stat.c ------------------------------------------------------------------------ */
+
+/* The same after a restart, and different for current and the segment it becomes. */
+ino_t walfs_stat_ino(fuse_ino_t ino);
+struct stat walfs_stat_file(const struct walfs *fs, fuse_ino_t ino, uint64_t size,
+			    uint64_t time_ns);
+struct stat walfs_stat_directory(struct walfs *fs, fuse_ino_t ino);
+struct stat walfs_stat_report(struct walfs *fs, fuse_ino_t ino);
+struct stat walfs_stat_segment(const struct walfs *fs, fuse_ino_t ino,
+			       const struct wal_segment_info *info);
+/* Return: whether ino is `current` of the active segment, whose state is in memory. */
+bool walfs_stat_active(const struct walfs *fs, fuse_ino_t ino, struct stat *st);
+
+/* --- open.c ------------------------------------------------------------------------ */
+
+void walfs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+/* --- report.c ---------------------------------------------------------------------- */
+
+/* What a file of `.walfs/` says now. A worker's. Return: 0 or -errno. */
+int walfs_report_make(struct walfs *fs, enum walfs_kind kind, struct walfs_report *report);
+void walfs_report_destroy(struct walfs_report *report);
+
+/* --- current.c, segments.c: files ---------------------------------------------- */
+
+void walfs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void walfs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+		 struct fuse_file_info *fi);
+void walfs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void walfs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void walfs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void walfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		   struct fuse_file_info *fi);
+/* Waits until the log has answered every sync. */
+void walfs_syncs_wait(struct walfs *fs);
+/* Makes handle->reader one as of now. For the strand's job. Return: 0 or -errno. */
+int walfs_reader_ensure(struct walfs_handle *handle);
+void walfs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		struct fuse_file_info *fi);
+
+/* --- xattr.c --------------------------------------------------------------------- */
+
+void walfs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void walfs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void walfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+		    size_t size, int flags);
+void walfs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+/* Replies with a value, its size, or ERANGE. Any thread. */
+void walfs_reply_value(fuse_req_t req, const void *value, size_t length, size_t size);
+
+/* --- locks.c: requests ------------------------------------------------------------- */
+
+void walfs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock);
+void walfs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
+		 int sleep);
+void walfs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);
+
+/* --- control.c --------------------------------------------------------------------- */
+
+void walfs_init(void *userdata, struct fuse_conn_info *conn);
+void walfs_statfs(fuse_req_t req, fuse_ino_t ino);
+void walfs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
+		 unsigned flags, const void *in, size_t in_size, size_t out_size);
+void walfs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		     struct fuse_file_info *fi);
+void walfs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void walfs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void walfs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void walfs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void walfs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void walfs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		  const char *new_name, unsigned flags);
+void walfs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void walfs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		  struct fuse_file_info *fi);
+
+#endif

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libwal: the log behind walfs, as a library. It knows nothing of FUSE, prints
+ * nothing and never exits; what a user should be told goes to a callback.
+ *
+ * Units: sizes and offsets are bytes (_bytes or size), times are nanoseconds
+ * since 1970 UTC (_ns) unless named otherwise; event ids start at 1 and have
+ * no gap over a log; segment indexes start at 1; block indexes at 0.
+ *
+ * Errors: 0 or a count on success, a negative errno otherwise:
+ *
+ *   -EBADMSG          bytes do not match their checksum
+ *   -EUCLEAN          a structure that cannot be (bad field, wrong order, cut file)
+ *   -EPROTONOSUPPORT  written by a newer format, or with a feature this one lacks
+ *   -ENOENT           no such segment, event or file
+ *   -EINVAL           an argument out of range
+ *   -EMSGSIZE         a record larger than wal_log_record_limit()
+ *   -ENOSPC, -EDQUOT  no space; nothing of what failed is ever written later
+ *   -ENOBUFS          a hold beyond the total that may be held
+ *   -EROFS            the log is read-only: asked for, or since a fault
+ *   -EBUSY            the store is held by another process
+ *   -ENOTEMPTY        a directory that is no store and not empty
+ *   -EIO              the system failed to read, write or sync
+ *   -ENOMEM           no memory
+ *
+ * Threads: calls on one struct wal_log may come from any thread. A reader
+ * belongs to one thread at a time. Callbacks say where they run.
+ *
+ * Durability: what wal_log_append() took is in the file mapping: it outlives
+ * the process, not the machine. What a sync covered outlives power loss.
+ */
+#ifndef WALFS_WAL_H
+#define WALFS_WAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WAL_VERSION_MAJOR 0
+#define WAL_VERSION_MINOR 1
+#define WAL_VERSION_PATCH 0
+#define WAL_VERSION "0.1.0"
+
+#define WAL_DEFAULT_BLOCK_SIZE (64u << 10)
+#define WAL_DEFAULT_SEGMENT_SIZE (64u << 20)
+#define WAL_RECORD_MAX (1u << 20)		 /* the largest record of any framing */
+#define WAL_WRITE_FRAME_MAX ((1u << 20) - 4096u) /* the largest with framing=write */
+
+struct wal_io; /* the system calls; core/io.h. NULL everywhere: the real ones */
+
+/* --- what went wrong ---------------------------------------------------- */
+
+/* An error with words for a person: what, which file, and the way out. */
+struct wal_error {
+	int code; /* negative errno */
+	char text[1024];
+};
+
+/* What kind of thing a fault in a segment is. wal_fault_kind_name() names each. */
+enum wal_fault_kind {
+	WAL_FAULT_NONE,
+	WAL_FAULT_IO,		   /* could not be read */
+	WAL_FAULT_NOT_A_FILE,	   /* a directory, link, FIFO ... with a segment's name */
+	WAL_FAULT_TOO_SHORT,	   /* the file ends before its data */
+	WAL_FAULT_TOO_LONG,	   /* bytes behind the last block of a sealed segment */
+	WAL_FAULT_MAGIC,	   /* not a segment */
+	WAL_FAULT_VERSION,	   /* newer format or unknown feature */
+	WAL_FAULT_HEADER_CHECKSUM, /* segment header */
+	WAL_FAULT_HEADER_FIELD,	   /* a segment header field that cannot be */
+	WAL_FAULT_HEADER_MISMATCH, /* seal header and active header disagree */
+	WAL_FAULT_RESERVED,	   /* reserved bytes that are not zero */
+	WAL_FAULT_INDEX,	   /* the file holds another segment than its name says */
+	WAL_FAULT_BLOCK_HEADER,	   /* block header checksum */
+	WAL_FAULT_BLOCK_FIELD,	   /* a block header field that cannot be */
+	WAL_FAULT_BLOCK_CHECKSUM,  /* block checksum */
+	WAL_FAULT_CHAIN,	   /* chained checksum */
+	WAL_FAULT_EVENT_CHECKSUM,  /* event checksum */
+	WAL_FAULT_EVENT_FIELD,	   /* length or flags that cannot be */
+	WAL_FAULT_EVENT_TIME,	   /* earlier than the event before it */
+	WAL_FAULT_EVENT_GROUP,	   /* MORE without CONT, or CONT without MORE */
+	WAL_FAULT_PADDING,	   /* padding, or the rest of a block, is not zero */
+	WAL_FAULT_COUNT,	   /* counts of header, blocks and events disagree */
+	WAL_FAULT_META,		   /* the first record is not META(SEGMENT), or is malformed */
+	WAL_FAULT_TAIL,		   /* unsealed: bytes behind the last whole event */
+	WAL_FAULT_MISSING,	   /* store: a segment is missing */
+	WAL_FAULT_SEQUENCE,	   /* store: does not continue the segment before */
+	WAL_FAULT_OTHER_LOG,	   /* store: belongs to another log */
+	WAL_FAULT_POSITION,	   /* store: events below the durable position are not there */
+	WAL_FAULT_KINDS
+};
+
+#define WAL_NO_BLOCK UINT32_MAX
+
+/* Where and what. offset is in the segment's file. */
+struct wal_fault {
+	enum wal_fault_kind kind;
+	uint32_t segment;
+	uint32_t block; /* or WAL_NO_BLOCK */
+	uint64_t offset;
+	char detail[160]; /* a phrase, no full stop; may be empty */
+};
+
+/* Return: a static phrase such as "chained checksum mismatch". Any thread. */
+const char *wal_fault_kind_name(enum wal_fault_kind kind);
+
+/* Return: the errno (negative) that a fault of this kind becomes. Any thread. */
+int wal_fault_errno(enum wal_fault_kind kind);
+
+/*
+ * "block 17: chained checksum mismatch (detail)", without the file's name.
+ * text always ends in a NUL. Any thread.
+ */
+void wal_fault_format(const struct wal_fault *fault, char *text, size_t size);
+
+enum wal_notice_level { WAL_NOTICE_INFO, WAL_NOTICE_WARNING, WAL_NOTICE_ERROR };
+
+/* Told what an operator should know; text is one line without a newline. */
+typedef void wal_notice_fn(void *ctx, enum wal_notice_level level, const char *text);
+
+/* --- what an event is --------------------------------------------------- */
+
+enum wal_framing_kind {
+	WAL_FRAME_NONE = 0, /* in options: as the store has it */
+	WAL_FRAME_LINE = 1,
+	WAL_FRAME_WRITE = 2,
+	WAL_FRAME_FIXED = 3,
+};
+
+struct wal_framing {
+	enum wal_framing_kind kind;
+	uint32_t size; /* WAL_FRAME_FIXED: bytes a record; otherwise 0 */
+};
+
+/* "line", "write", "fixed:64". Return: 0 or -EINVAL. Any thread. */
+int wal_framing_parse(const char *text, struct wal_framing *framing);
+/* text of at least 24 bytes. Any thread. */
+void wal_framing_format(struct wal_framing framing, char *text, size_t size);
+
+/* Event flags, as on disk. */
+#define WAL_FLAG_MORE 0x01u
+#define WAL_FLAG_CONT 0x02u
+#define WAL_FLAG_PART 0x04u
+
+struct wal_event {
+	uint64_t id;
+	uint64_t timestamp_ns;
+	const uint8_t *payload; /* valid until the next call on the reader */
+	uint32_t size;
+	uint32_t flags;		 /* WAL_FLAG_* */
+	uint64_t payload_offset; /* of the first byte, within the segment's payload */
+	uint64_t file_offset;	 /* of the event's header */
+};
+
+/* --- a segment ---------------------------------------------------------- */
+
+/* What recovery left behind: bits of wal_segment_info.recovery, as on disk. */
+#define WAL_RECOVERY_CHAIN_RESTART 0x01u    /* the segment before is damaged */
+#define WAL_RECOVERY_TAIL_DROPPED 0x02u	    /* a torn tail was cut off the segment before */
+#define WAL_RECOVERY_CLOCK_STEPPED 0x04u    /* the clock went back in the segment before */
+#define WAL_RECOVERY_POSITION_LOST 0x08u    /* wal.meta was missing or unreadable */
+#define WAL_RECOVERY_SEGMENTS_DROPPED 0x10u /* whole segments behind a hole were set aside */
+
+enum wal_state { WAL_ACTIVE, WAL_SEALING, WAL_SEALED, WAL_DAMAGED };
+
+/* Return: "active", "sealing", "sealed" or "damaged". Any thread. */
+const char *wal_state_name(enum wal_state state);
+
+struct wal_segment_info {
+	uint32_t index;
+	enum wal_state state;
+	struct wal_fault fault; /* why damaged; kind NONE otherwise */
+	uint8_t log[16];	/* UUID, big-endian as it is printed */
+	uint64_t first_event;
+	uint64_t last_event; /* first_event - 1 while there is none */
+	uint32_t event_count;
+	uint32_t block_count; /* started blocks */
+	uint32_t block_size;
+	uint64_t payload_bytes;
+	uint64_t file_bytes; /* sealed: exact; active: preallocated */
+	uint64_t created_ns;
+	uint64_t closed_ns; /* 0 while active */
+	uint64_t last_ns;   /* time of the last event; created_ns while there is none */
+	uint64_t prev_chain;
+	uint64_t chain; /* of the last finished block; prev_chain while there is none */
+	uint64_t header_checksum;
+	uint64_t incarnation; /* as the first record says */
+	uint32_t recovery;    /* WAL_RECOVERY_* bits of the first record */
+	uint64_t dropped_bytes;
+	bool sealed_by_recovery;
+	struct wal_framing framing;
+};
+
+#define WAL_NAME_MAX 32
+/* "0000000017.wal". Any thread. */
+void wal_segment_name(uint32_t index, char name[WAL_NAME_MAX]);
+/* Return: the index of exactly such a name, or 0. Any thread. */
+uint32_t wal_segment_name_parse(const char *name);
+
+/* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx". Any thread. */
+#define WAL_UUID_TEXT 37
+void wal_uuid_format(const uint8_t uuid[16], char text[WAL_UUID_TEXT]);
+/* RFC 3339, UTC, nanoseconds: "2026-11-22T10:01:02.000000017Z". Any thread. */
+#define WAL_TIME_TEXT 40
+void wal_time_format(uint64_t time_ns, char text[WAL_TIME_TEXT]);
+/*
+ * RFC 3339 (with Z or an offset; without one: UTC), a date alone, or @seconds
+ * with an optional fraction. Return: 0 or -EINVAL. Any thread.
+ */
+int wal_time_parse(const char *text, uint64_t *time_ns);
+
+/* --- reading one segment ------------------------------------------------ */
+
+struct wal_segment_reader;
+
+#define WAL_READ_DIRECT 0x1u /* past the page cache (O_DIRECT) where the file system can */
+
+/*
+ * Opens a segment file, active or sealed, and reads its header area; dirfd and
+ * name as for openat. With index 0 the index is the header's, else the two must
+ * agree. A damaged segment whose header can still be read opens too: its info
+ * says WAL_DAMAGED and what is whole can be read. An unsealed segment is walked
+ * to its last whole event (all of it is read once).
+ * Return: 0; -ENOENT, -EUCLEAN, -EBADMSG, -EPROTONOSUPPORT, -EIO, -ENOMEM.
+ * On error fault (may be NULL) says where and why.
+ */
+int wal_segment_reader_open(const struct wal_io *io, int dirfd, const char *name, uint32_t index,
+			    unsigned flags, struct wal_segment_reader **reader,
+			    struct wal_fault *fault);
+void wal_segment_reader_close(struct wal_segment_reader *reader);
+
+/* What is known of the segment. Return: valid until close. */
+const struct wal_segment_info *wal_segment_reader_info(const struct wal_segment_reader *reader);
+
+/* Where the last error was. */
+const struct wal_fault *wal_segment_reader_fault(const struct wal_segment_reader *reader);
+
+/* Return: whether WAL_READ_DIRECT was asked for and is what happens. */
+bool wal_segment_reader_is_direct(const struct wal_segment_reader *reader);
+
+/*
+ * The next event; META records are skipped. Every byte it returns was checked.
+ * Return: 1; 0 at the end; -EBADMSG, -EUCLEAN, -EIO.
+ */
+int wal_segment_reader_next(struct wal_segment_reader *reader, struct wal_event *event);
+
+/*
+ * For an unsealed segment that is known to be damaged (recovery declared it, or a later
+ * segment follows it): whole blocks behind the hole can be read, too. Of a merely torn
+ * tail they are no part of the log, so this is never the default. The info is that of
+ * all that can be read, and its state WAL_DAMAGED. No effect on others.
+ * Return: 0; -EIO, -ENOMEM.
+ */
+int wal_segment_reader_salvage(struct wal_segment_reader *reader);
+
+/*
+ * After next() failed: makes it go on with the block behind the one at fault.
+ * Return: 1; 0 if there is none.
+ */
+int wal_segment_reader_skip_block(struct wal_segment_reader *reader);
+
+/*
+ * Makes next() return the first event with at least this id, or at least this
+ * time, or the one that holds this payload byte.
+ * Return: 0 (also if there is none: next() then returns 0); errors as next().
+ */
+int wal_segment_reader_seek_event(struct wal_segment_reader *reader, uint64_t id);
+int wal_segment_reader_seek_time(struct wal_segment_reader *reader, uint64_t time_ns);
+int wal_segment_reader_seek_payload(struct wal_segment_reader *reader, uint64_t offset);
+
+/*
+ * Payload bytes, one event's after the other, from offset; quick when offset
+ * goes on where the last call ended.
+ * Return: bytes (short only at the end, or in front of a bad block); -EBADMSG, -EUCLEAN, -EIO.
+ */
+ssize_t wal_segment_reader_payload(struct wal_segment_reader *reader, void *buf, size_t size,
+				   uint64_t offset);
+
+/*
+ * The file's own bytes. Of a sealed or damaged segment only blocks that pass
+ * their checks (or hold nothing but zeros) are returned.
+ * Return: bytes (short only at the end, or in front of a bad block); -EBADMSG, -EUCLEAN, -EIO.
+ */
+ssize_t wal_segment_reader_raw(struct wal_segment_reader *reader, void *buf, size_t size,
+			       uint64_t offset);
+
+/* --- verifying ----------------------------------------------------------- */
+
+struct wal_verify_progress {
+	uint64_t done_bytes;
+	uint64_t total_bytes;
+	uint32_t segment;
+};
+
+struct wal_verify_options {
+	const struct wal_io *io;
+	unsigned flags; /* WAL_READ_DIRECT */
+	void *ctx;
+	/* Each fault found; NULL: not wanted. In the caller's thread. */
+	void (*fault)(void *ctx, const char *name, const struct wal_fault *fault);
+	/* Now and then; returns false to stop (-ECANCELED). NULL: not wanted. */
+	bool (*progress)(void *ctx, const struct wal_verify_progress *progress);
+	/* After each segment (faults is how many it has); NULL: not wanted. */
+	void (*segment)(void *ctx, const char *name, const struct wal_segment_info *info,
+			uint64_t faults);
+};
+
+struct wal_verify_result {
+	uint64_t segments;
+	uint64_t blocks;
+	uint64_t events;
+	uint64_t payload_bytes;
+	uint64_t file_bytes;
+	uint64_t faults;
+	bool direct;		/* all of it was read past the page cache */
+	struct wal_fault first; /* the first fault, if any */
+	char first_name[256];	/* and the file that has it */
+};
+
+/*
+ * Every layer of one segment: header area, block headers, block and chained
+ * checksums, every event, padding, counts. An unsealed segment is checked up to
+ * its last whole event; bytes behind that are WAL_FAULT_TAIL.
+ * Return: 0 if it could be looked at (result->faults says how it is; a block that cannot
+ * be read is WAL_FAULT_IO); -ENOENT, -EACCES, -ENOMEM, -ECANCELED if it could not.
+ */
+int wal_verify_segment(int dirfd, const char *name, uint32_t index,
+		       const struct wal_verify_options *options, struct wal_verify_result *result);
+
+/*
+ * Every segment of a store directory, and between them: chain, ids without gaps,
+ * one log, none missing, the durable position. Takes no lock and changes nothing;
+ * beside a running daemon the active segment is checked up to where it is.
+ * Return: as above, and -ENOTEMPTY for a directory that is no store.
+ */
+int wal_verify_store(const char *path, const struct wal_verify_options *options,
+		     struct wal_verify_result *result, struct wal_error *error);
+
+/* --- a store, looked at from outside -------------------------------------- */
+
+struct wal_store_info {
+	uint8_t log[16];
+	bool meta_valid; /* wal.meta could be read; else the next fields are 0 */
+	uint64_t incarnation;
+	uint32_t block_size;
+	uint64_t segment_size;
+	struct wal_framing framing;
+	uint32_t durable_segment;
+	uint64_t durable_offset;
+	uint64_t durable_event;
+	bool clean;
+	uint32_t first_segment; /* lowest and highest index there; 0: none */
+	uint32_t last_segment;
+	size_t segment_count;
+	uint32_t *segments; /* sorted; free with wal_store_info_destroy */
+	size_t torn_count;  /* kept torn tails */
+	size_t prepared_count;
+	char holder[128]; /* "walfs (pid 17)", or "" */
+};
+
+/* Changes nothing, takes no lock. Return: 0; -ENOENT, -ENOTDIR, -ENOTEMPTY, ... */
+int wal_store_info_read(const char *path, struct wal_store_info *info, struct wal_error *error);
+void wal_store_info_destroy(struct wal_store_info *info);
+
+/* --- the log --------------------------------------------------------------- */
+
+struct wal_log;
+
+struct wal_log_options {
+	const struct wal_io *io;
+	const char *path;
+	bool read_only;		    /* look, and change no byte */
+	uint32_t block_size;	    /* a power of two; 0: as the store has it */
+	uint64_t segment_size;	    /* of whole blocks, rounded down; 0: as the store has it */
+	struct wal_framing framing; /* noted in every segment */
+	uint32_t sync_interval_ms;  /* 0: only when asked */
+	bool meta_strict;	    /* a sync is answered only when wal.meta knows of it, too */
+	uint32_t prepare_segments;  /* kept ready ahead, 1..8; 0: 2 */
+	uint32_t rotate_age_s;	    /* seal a segment that is older and not empty; 0: never */
+	uint32_t keep_segments;	    /* remove the oldest sealed ones beyond these; 0: keep all */
+	uint64_t keep_bytes;
+	uint32_t keep_age_s;   /* since sealing; one sealed segment is kept whatever its age */
+	wal_notice_fn *notice; /* from any thread of the log; NULL: not wanted */
+	void *notice_ctx;
+};
+
+/*
+ * Opens a store, creates one in an empty directory (or makes the directory),
+ * recovers what a crash left, and is ready to append. The store stays locked
+ * until close: exclusively, or shared with other readers if read_only.
+ * A full disk does not keep it from opening: then appends are -ENOSPC until
+ * there is space.
+ * Return: 0; -EBUSY, -ENOTEMPTY, -EPROTONOSUPPORT, -EINVAL, -EROFS, -ENOSPC
+ * (only for a new store), -EIO, -ENOMEM. On error the text says what to do.
+ */
+int wal_log_open(const struct wal_log_options *options, struct wal_log **log,
+		 struct wal_error *error);
+
+/*
+ * Syncs, marks the store cleanly closed, ends the threads, frees. Readers must
+ * be closed first.
+ * Return: 0, or the error that keeps the last events from being durable.
+ */
+int wal_log_close(struct wal_log *log);
+
+/* The store's directory, for fstatvfs and openat. Until close. */
+int wal_log_dirfd(const struct wal_log *log);
+bool wal_log_is_read_only(const struct wal_log *log);
+void wal_log_uuid(const struct wal_log *log, uint8_t uuid[16]);
+struct wal_framing wal_log_framing(const struct wal_log *log);
+
+/*
+ * The largest record: WAL_RECORD_MAX, or in small segments what fits in half of a
+ * fresh one (the other half is for what is held).
+ */
+size_t wal_log_record_limit(const struct wal_log *log);
+/* The largest record that is one event and never a group: a block's data area, or as above. */
+size_t wal_log_event_limit(const struct wal_log *log);
+
+struct wal_record {
+	const void *data;
+	uint32_t size;	/* 1 .. wal_log_record_limit() */
+	uint32_t flags; /* WAL_FLAG_PART or 0 */
+};
+
+/*
+ * Space kept free for bytes that the caller took and has not appended yet.
+ * Zero it before use; belongs to the log between hold() calls.
+ */
+struct wal_hold {
+	uint64_t cost_bytes;
+};
+
+/*
+ * Appends records in order, under one hold of the lock and with one timestamp.
+ * A record is all there or not at all; one larger than wal_log_event_limit()
+ * becomes a MORE/CONT group within one segment. Rotates when the segment is full.
+ * hold, if not NULL, is released for the first record: a record no larger than
+ * what was held cannot fail for lack of space.
+ * Durability: outlives the process; see wal_log_sync() for more.
+ * Return: how many were appended (> 0; fewer than count: the next one did not
+ * fit); or, if none was, -ENOSPC, -EDQUOT, -EROFS, -EMSGSIZE, -EINVAL, -EIO.
+ * If none was appended the hold is as before.
+ */
+ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, size_t count,
+		       struct wal_hold *hold);
+
+/*
+ * Changes a hold to size bytes (0 releases it). May rotate.
+ * Return: 0; -ENOBUFS beyond the total that may be held at once (append what is
+ * held instead); -ENOSPC, -EDQUOT, -EROFS. On error the hold is as before.
+ */
+int wal_log_hold(struct wal_log *log, struct wal_hold *hold, size_t size);
+
+/* One request to make everything appended before it durable. */
+struct wal_sync {
+	void (*done)(struct wal_sync *sync, int error); /* in the committer's thread */
+	struct wal_sync *next;				/* the log's, and so is the next */
+	uint64_t start_ns;
+};
+
+/*
+ * Starts a sync and returns at once; done() is called exactly once, after every
+ * event that was appended before this call is durable, or with a negative errno
+ * if that failed. Requests that come while one runs share the next (group
+ * commit). done() must not call the log. A failed sync makes the log read-only.
+ */
+void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync);
+/* The same, and waits. Return: 0; -EIO, -EROFS ... Not from done(). */
+int wal_log_sync(struct wal_log *log);
+
+/*
+ * Goes on in a new segment and waits until the old one is sealed; nothing if the
+ * active one is empty. Return: 0; -ENOSPC, -EDQUOT, -EROFS, -EIO.
+ */
+int wal_log_rotate(struct wal_log *log);
+
+/* The segment that `current` is: the active one, or the last of a read-only log; 0: none. */
+uint32_t wal_log_current(const struct wal_log *log);
+
+/*
+ * Indexes of finished segments (all but current) larger than after, ascending.
+ * Return: how many were stored, at most max.
+ */
+size_t wal_log_segments(struct wal_log *log, uint32_t after, uint32_t *indexes, size_t max);
+bool wal_log_has_segment(struct wal_log *log, uint32_t index);
+
+/*
+ * What is known of a segment; of the active one as it is now. The first call for
+ * a finished segment reads its header area and last block, later ones nothing.
+ * Return: 0 (a damaged one too: see state and fault); -ENOENT, -EIO, -ENOMEM.
+ */
+int wal_log_segment_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info);
+
+/* Of the active segment, without reading anything: for stat(). Any thread. */
+struct wal_log_position {
+	uint32_t segment;
+	uint64_t payload_bytes;
+	uint64_t next_event;
+	uint64_t last_ns; /* of the last append, or the segment's creation */
+	uint64_t durable_event;
+};
+void wal_log_position(struct wal_log *log, struct wal_log_position *position);
+
+/*
+ * Notes that a read or check found a segment damaged; its state is that from now on.
+ * Return: whether that is news (otherwise the fault that was found first stays).
+ */
+bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_fault *fault);
+
+/*
+ * A reader on a segment of the log. On the active one it sees what was appended
+ * until the last refresh; after a rotation it goes on to that segment's end. One
+ * that is being sealed is waited for. Return: as wal_segment_reader_open().
+ */
+int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
+			struct wal_segment_reader **reader, struct wal_fault *fault);
+/* Return: 0, or as wal_log_segment_info(). */
+int wal_log_reader_refresh(struct wal_log *log, struct wal_segment_reader *reader);
+
+/* --- what it did so far ------------------------------------------------------ */
+
+/* Counters only grow, over the life of one struct wal_log. */
+enum wal_counter {
+	WAL_COUNT_APPENDS, /* wal_log_append() calls that appended something */
+	WAL_COUNT_EVENTS,
+	WAL_COUNT_PAYLOAD_BYTES,
+	WAL_COUNT_APPEND_ERRORS,
+	WAL_COUNT_BLOCKS,	 /* finished */
+	WAL_COUNT_SYNC_REQUESTS, /* answered */
+	WAL_COUNT_SYNCS,	 /* fdatasync of an active segment */
+	WAL_COUNT_SYNC_ERRORS,
+	WAL_COUNT_ROTATIONS,
+	WAL_COUNT_PREPARED,
+	WAL_COUNT_PREPARE_ERRORS,
+	WAL_COUNT_PREPARE_WAITS, /* an append waited because no segment was ready */
+	WAL_COUNT_SEAL_WAITS,	 /* an append waited because too many were unsealed */
+	WAL_COUNT_SEALED,
+	WAL_COUNT_REMOVED_SEGMENTS, /* by retention */
+	WAL_COUNT_REMOVED_BYTES,
+	WAL_COUNT_META_WRITES,
+	WAL_COUNT_FAULTS_HEADER, /* checks that failed: segment headers */
+	WAL_COUNT_FAULTS_BLOCK,	 /* block headers and block checksums */
+	WAL_COUNT_FAULTS_CHAIN,
+	WAL_COUNT_FAULTS_EVENT,
+	WAL_COUNT_FAULTS_OTHER,
+	WAL_COUNT_DROPPED_BYTES,    /* torn tails that recovery cut */
+	WAL_COUNT_DROPPED_SEGMENTS, /* and segments that it set aside */
+	WAL_COUNTERS
+};
+
+enum wal_latency {
+	WAL_LATENCY_APPEND,	  /* a wal_log_append() call, waiting included */
+	WAL_LATENCY_FINALIZE,	  /* checksums of a finished block */
+	WAL_LATENCY_SYNC,	  /* a sync of the active segment */
+	WAL_LATENCY_SYNC_WAIT,	  /* a sync request, from start to answer */
+	WAL_LATENCY_ROTATE,	  /* what an append waits for a rotation */
+	WAL_LATENCY_PREPARE,	  /* making a segment ready */
+	WAL_LATENCY_PREPARE_WAIT, /* waiting for one */
+	WAL_LATENCY_SEAL,	  /* from rotation to sealed */
+	WAL_LATENCY_META,	  /* writing wal.meta */
+	WAL_LATENCIES
+};
+
+/* Bucket i counts up to 2^(i + 7) ns (128 ns ... 68 s); the last one all above. */
+#define WAL_LATENCY_BUCKETS 31
+
+struct wal_histogram {
+	uint64_t count;
+	uint64_t sum_ns;
+	uint64_t max_ns;
+	uint64_t buckets[WAL_LATENCY_BUCKETS]; /* each its own, not cumulative */
+};
+
+struct wal_stats {
+	uint64_t counters[WAL_COUNTERS];
+	struct wal_histogram latencies[WAL_LATENCIES];
+	/* As it is now. */
+	uint64_t next_event;
+	uint64_t durable_event;
+	uint64_t incarnation;
+	uint32_t active_segment;
+	uint64_t active_payload_bytes;
+	uint64_t active_room_bytes; /* left in the active segment */
+	uint64_t held_bytes;	    /* reserved for unfinished records */
+	uint32_t ready_segments;    /* prepared and waiting */
+	uint32_t sealing_segments;
+	uint32_t sealed_segments;  /* finished ones in the store */
+	uint32_t damaged_segments; /* known to be */
+	uint32_t sync_waiters;
+	int failed;    /* the error that made the log read-only; 0 */
+	bool no_space; /* the last attempt to get a segment failed for lack of space */
+};
+
+/* A consistent enough snapshot: counters are read one by one. Any thread. */
+void wal_log_stats(struct wal_log *log, struct wal_stats *stats);
+
+/* "appends", and a sentence about it. Return: static text. Any thread. */
+const char *wal_counter_name(enum wal_counter counter);
+const char *wal_counter_help(enum wal_counter counter);
+const char *wal_latency_name(enum wal_latency latency);
+const char *wal_latency_help(enum wal_latency latency);
+/* The upper bound of a bucket; UINT64_MAX for the last. */
+uint64_t wal_latency_bucket_ns(unsigned bucket);
+
+/*
+ * Makes the process survive SIGBUS on a segment's mapping (a truncated file, a
+ * disk that fails to read): the log becomes read-only instead. Installs a signal
+ * handler; other SIGBUS still kill. Call once, at start. Return: 0 or -errno.
+ */
+int wal_fault_handler_install(void);
+
+#endif

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables are of common.sh
+# shellcheck disable=SC2012,SC2046,SC2164 # no name has blanks; set -e is on
+# shellcheck disable=SC2094,SC2317 # reading what is written is the point; functions are called by name
+#
+# user.wal.*
+
+case_attributes_of_a_sealed_segment_say_what_it_holds() {
+	mount_log
+	printf 'one\ntwo\nthree\n' >>"$mnt/current"
+	rotate
+	local file=$mnt/0000000001.wal now
+	now=$(date -u +%Y-%m-%dT%H)
+	same state "$(attribute state "$file")" sealed
+	same segment "$(attribute segment "$file")" 1
+	same ids "$(attribute first_event "$file") $(attribute last_event "$file")" '1 3'
+	same durable "$(attribute durable_event "$file")" 3
+	same counts "$(attribute events "$file") $(attribute payload_bytes "$file")" '3 14'
+	same blocks "$(attribute blocks "$file") $(attribute block_size "$file")" '1 65536'
+	same incarnation "$(attribute incarnation "$file")" 1
+	same integrity "$(attribute integrity "$file")" checksum
+	same sealed_by "$(attribute sealed_by "$file")" writer
+	same verified "$(attribute verified "$file")" never
+	[[ $(attribute log "$file") =~ ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$ ]]
+	[[ $(attribute created "$file") =~ ^$now.*\.[0-9]{9}Z$ ]]
+	[[ $(attribute closed "$file") =~ ^$now.*\.[0-9]{9}Z$ ]]
+	[[ $(attribute chain "$file") =~ ^[0-9a-f]{16}$ ]]
+	[[ $(attribute prev_chain "$file") =~ ^[0-9a-f]{16}$ ]]
+	[[ $(attribute header_checksum "$file") =~ ^[0-9a-f]{16}$ ]]
+	same "the next one's prev_chain" "$(attribute prev_chain "$mnt/current")" "$(attribute chain "$file")"
+	same "on events/" "$(getfattr --absolute-names -d "$mnt/events/0000000001.log" | grep -c '^user[.]wal[.]')" 19
+	same "mtime" "$(stat -c %Y "$file")" "$(date -d "$(attribute closed "$file")" +%s)"
+}
+
+case_attributes_of_current_are_live() {
+	mount_log
+	same before "$(attribute events "$mnt/current") $(attribute last_event "$mnt/current")" '0 0'
+	same state "$(attribute state "$mnt/current")" active
+	echo x >>"$mnt/current"
+	same after "$(attribute events "$mnt/current") $(attribute last_event "$mnt/current")" '1 1'
+	gives ok fsync "$mnt/current"
+	same durable "$(attribute durable_event "$mnt/current")" 1
+	same listed "$(getfattr --absolute-names -d "$mnt/current" | grep -c '^user[.]wal[.]')" 17
+	gives ENODATA getxattr "$mnt/current" user.wal.closed 100
+	gives ENODATA getxattr "$mnt/current" user.wal.sealed_by 100
+	gives ENODATA getxattr "$mnt/current" user.wal.verify 100
+	gives ENODATA getxattr "$mnt/current" user.wal.rotate 100
+}
+
+case_unknown_and_foreign_attributes_have_their_errno() {
+	mount_log
+	echo x >>"$mnt/current"
+	rotate
+	local file
+	for file in "$mnt/current" "$mnt/0000000001.wal" "$mnt/events/0000000001.log" "$mnt"; do
+		gives ENODATA getxattr "$file" user.wal.nothing 100
+		gives ENODATA getxattr "$file" user.other 100
+		gives ENODATA getxattr "$file" security.capability 100
+		gives EOPNOTSUPP getxattr "$file" system.posix_acl_access 100
+	done
+	gives ERANGE getxattr "$mnt/0000000001.wal" user.wal.state 3
+	gives 6 getxattr "$mnt/0000000001.wal" user.wal.state 6
+	gives 6 getxattr "$mnt/0000000001.wal" user.wal.state 0
+	gives 256 getxattr "$mnt/0000000001.wal" user.wal.verify 0
+	gives 256 getxattr "$mnt/0000000001.wal" user.wal.xxh128 0
+	gives 32 getxattr "$mnt/0000000001.wal" user.wal.xxh128 32
+	gives ERANGE getxattr "$mnt/0000000001.wal" user.wal.xxh128 31
+	ls -l "$mnt" >/dev/null
+}
+
+case_verify_on_request_says_ok_and_is_remembered() {
+	mount_log
+	echo x >>"$mnt/current"
+	rotate
+	[[ $(attribute verify "$mnt/0000000001.wal") =~ ^ok(\ \(through\ the\ page\ cache\))?$ ]]
+	[[ $(attribute verified "$mnt/0000000001.wal") =~ ^ok.*\ 20.*Z$ ]]
+	attribute verify "$mnt/events/0000000001.log" | grep -q ok
+}
+
+case_xxh128_equals_xxhsum() {
+	mount_log
+	real_log >>"$mnt/current"
+	rotate
+	same xxh128 "$(attribute xxh128 "$mnt/0000000001.wal")" \
+		"$(xxhsum -H2 "$store/0000000001.wal" | cut -d' ' -f1)"
+	same "through the mount" "$(xxhsum -H2 "$mnt/0000000001.wal" | cut -d' ' -f1)" \
+		"$(attribute xxh128 "$mnt/0000000001.wal")"
+}

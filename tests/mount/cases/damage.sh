@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables are of common.sh
+# shellcheck disable=SC2012,SC2046,SC2164 # no name has blanks; set -e is on
+# shellcheck disable=SC2094,SC2317 # reading what is written is the point; functions are called by name
+#
+# Bits that flipped.
+
+case_a_flipped_bit_is_eio_there_reported_and_the_rest_readable() {
+	mount_log
+	seq 1 30000 >>"$mnt/current"
+	rotate
+	local at=$((4096 + 65536 + 1000))
+	"$poke" flip "$store/0000000001.wal" "$at"
+	refuses 'Input/output error' cat "$mnt/0000000001.wal"
+	refuses 'Input/output error' cat "$mnt/events/0000000001.log"
+	same state "$(attribute state "$mnt/0000000001.wal")" damaged
+	grep -E '0000000001\.wal.*block 1' "$log"
+	same "one message" "$(grep -c 'block 1' "$log")" 1
+	same raw "$("$poke" good-pages "$mnt/0000000001.wal" | cut -d' ' -f3-)" '16 bad'
+	"$poke" good-pages "$mnt/events/0000000001.log"
+	[[ $(attribute verify "$mnt/0000000001.wal") =~ ^damaged:\ block\ 1: ]]
+	[[ $(attribute verified "$mnt/0000000001.wal") =~ ^damaged:\ block\ 1:.*Z$ ]]
+	gives EIO getxattr "$mnt/0000000001.wal" user.wal.xxh128 100
+	echo 'the log goes on' >>"$mnt/current"
+	same current "$(cat "$mnt/current")" 'the log goes on'
+}
+
+case_verify_finds_damage_that_nobody_has_read() {
+	mount_log
+	seq 1 30000 >>"$mnt/current"
+	rotate
+	cat "$mnt/0000000001.wal" >/dev/null
+	"$poke" flip "$store/0000000001.wal" $((4096 + 2 * 65536 + 77))
+	[[ $(attribute verify "$mnt/0000000001.wal") =~ ^damaged:\ block\ 2: ]]
+	same state "$(attribute state "$mnt/0000000001.wal")" damaged
+}
+
+case_a_damaged_segment_does_not_end_quietly() {
+	mount_log
+	seq 1 30000 >"$dir/in"
+	cat "$dir/in" >>"$mnt/current"
+	rotate
+	unmount_log
+	# the last block's header: how much payload there was is not known then
+	local size
+	size=$(stat -c %s "$store/0000000001.wal")
+	"$poke" flip "$store/0000000001.wal" $((size - 65536 + 20))
+	mount_log
+	refuses 'Input/output error' cat "$mnt/events/0000000001.log"
+	cat "$mnt/events/0000000001.log" >"$dir/got" 2>/dev/null || true
+	[ "$(stat -c %s "$dir/got")" -gt 100000 ]
+	cmp -n "$(stat -c %s "$dir/got")" "$dir/got" "$dir/in"
+	same state "$(attribute state "$mnt/0000000001.wal")" damaged
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables are of common.sh
+# shellcheck disable=SC2012,SC2046,SC2164 # no name has blanks; set -e is on
+# shellcheck disable=SC2094,SC2317 # reading what is written is the point; functions are called by name
+#
+# flock and fcntl locks.
+
+case_posix_locks_work_over_separate_opens() {
+	mount_log
+	same locks "$("$poke" posix-locks "$mnt/current")" "$(
+		cat <<-'LINES'
+			free ok
+			write[100+100] EAGAIN
+			free ok
+			write[160+40] EAGAIN
+			read[100+100] EAGAIN
+			free ok
+		LINES
+	)"
+}
+
+case_open_file_description_locks_end_with_their_file() {
+	mount_log
+	same locks "$("$poke" ofd-locks "$mnt/current")" $'ok\nEAGAIN\nok'
+}
+
+case_a_wait_for_a_lock_can_be_interrupted() {
+	mount_log
+	same locks "$("$poke" interrupted-lock "$mnt/current")" $'ok\nEAGAIN\nEINTR\nok\nok'
+}
+
+case_a_deadlock_is_found() {
+	mount_log
+	same locks "$("$poke" deadlock "$mnt/current")" $'EDEADLK\nthe other has it'
+}
+
+case_flock_excludes_across_a_rotation_and_ends_with_its_holder() {
+	mount_log
+	exec 3>>"$mnt/current"
+	flock -n 3
+	echo x >&3
+	rotate
+	! flock -n "$mnt/current" true
+	! flock -n -s "$mnt/current" true
+	flock -n "$mnt/0000000001.wal" true
+	exec 3>&-
+	soon flock -n "$mnt/current" true
+	(exec 4>>"$mnt/current" && flock 4 && sleep 0.3) &
+	sleep 0.1
+	flock "$mnt/current" echo mine
+	wait $!
+}

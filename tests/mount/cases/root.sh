@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables are of common.sh
+# shellcheck disable=SC2012,SC2046,SC2164 # no name has blanks; set -e is on
+# shellcheck disable=SC2094,SC2317 # reading what is written is the point; functions are called by name
+#
+# What only root can arrange: other users, bind mounts, full disks.
+
+case_root_other_users_need_allow_other_and_the_modes() {
+	mount_log
+	refuses 'denied' setpriv --reuid 65534 --regid 65534 --clear-groups cat "$mnt/current"
+	unmount_log
+	mount_log allow_other,mode=644
+	echo x >>"$mnt/current"
+	setpriv --reuid 65534 --regid 65534 --clear-groups cat "$mnt/current"
+	refuses 'denied' setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "echo y >>'$mnt/current'"
+	refuses 'denied' setpriv --reuid 65534 --regid 65534 --clear-groups \
+		setfattr -n user.wal.rotate "$mnt/current"
+	unmount_log
+	mount_log allow_other,mode=666
+	setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "echo y >>'$mnt/current'"
+	refuses 'not permitted' setpriv --reuid 65534 --regid 65534 --clear-groups \
+		setfattr -n user.wal.rotate "$mnt/current"
+	unmount_log
+	mount_log allow_other,uid=65534,gid=65534
+	setpriv --reuid 65534 --regid 65534 --clear-groups setfattr -n user.wal.rotate "$mnt/current"
+	same rotated "$(ls "$mnt"/*.wal | wc -l)" 1
+}
+
+case_root_bind_mounts_do_not_hide_that_one_is_in_the_other() {
+	mkdir -p "$dir/a/b" "$dir/bound"
+	mount --bind "$dir/a" "$dir/bound"
+	refuses 'inside' "$walfs" "$dir/a" "$dir/bound/b"
+	refuses 'inside' "$walfs" "$dir/bound/b" "$dir/a"
+	mount --bind "$dir/a/b" "$dir/mnt"
+	refuses 'inside' "$walfs" "$dir/a" "$dir/mnt"
+	refuses 'inside' "$walfs" "$dir/mnt/new" "$dir/a/b"
+	umount "$dir/mnt" "$dir/bound"
+}
+
+case_root_mount_8_finds_walfs() {
+	PATH=$build:$PATH mount -t fuse.walfs -o segment_size=1M,noatime,sync "$store" "$mnt" ||
+		PATH=$build:$PATH mount.fuse3 "$store" "$mnt" -t fuse.walfs -o segment_size=1M,noatime,sync
+	echo x >>"$mnt/current"
+	same content "$(cat "$mnt/current")" x
+	umount "$mnt"
+}
+
+case_root_no_fuse_device_is_explained() {
+	refuses 'modprobe fuse' unshare --mount \
+		sh -c "mount -t tmpfs none /dev && exec '$walfs' '$store' '$mnt'"
+	is_gone "$mnt"
+}
+
+full_disk() {
+	truncate -s 32M "$dir/disk"
+	mkfs.ext4 -q -m 0 "$dir/disk"
+	mkdir "$dir/full"
+	mount -o loop "$dir/disk" "$dir/full"
+	store=$dir/full/store
+}
+
+case_root_a_full_disk_is_enospc_without_loss_and_writing_goes_on() {
+	full_disk
+	mount_log segment_size=4M
+	head -c 10M /dev/zero >"$dir/full/ballast"
+	seq -f 'line %.0f of a log that fills its disk' 1 1000000 >"$dir/in"
+	refuses 'No space left' bash -c "cat '$dir/in' >>'$mnt/current'"
+	cat "$mnt"/events/*.log "$mnt/current" >"$dir/got"
+	# a prefix of it, as long as the disk is large
+	[ "$(stat -c %s "$dir/got")" -gt 5000000 ]
+	cmp -n "$(stat -c %s "$dir/got")" "$dir/got" "$dir/in"
+	# space again, and it goes on by itself
+	rm "$dir/full/ballast"
+	echo 'it goes on' >>"$mnt/current"
+	same last "$(tail -n 1 "$mnt/current")" 'it goes on'
+	unmount_log
+	"$walctl" verify "$store"
+	umount "$dir/full"
+}
+
+case_root_a_full_disk_still_mounts_and_serves_reads() {
+	full_disk
+	mount_log segment_size=4M
+	echo first >>"$mnt/current"
+	rotate
+	unmount_log
+	head -c 100M /dev/zero >"$dir/full/ballast" 2>/dev/null || true
+	mount_log segment_size=4M
+	same events "$(cat "$mnt/events/0000000001.log")" first
+	seq 1 1000000 >>"$mnt/current" 2>/dev/null && return 1
+	rm "$dir/full/ballast"
+	echo again >>"$mnt/current"
+	unmount_log
+	umount "$dir/full"
+}
+
+case_root_a_held_line_has_its_space_on_a_full_disk() {
+	full_disk
+	mount_log segment_size=4M
+	exec 3>>"$mnt/current"
+	printf 'begun while there was space' >&3
+	seq 1 5000000 >>"$mnt/current" 2>/dev/null && return 1
+	exec 3>&-
+	same "the held line" "$(cat "$mnt"/events/*.log "$mnt/current" | grep -c 'begun while')" 1
+	unmount_log
+	umount "$dir/full"
+}
+
+case_root_ro_works_on_read_only_media() {
+	full_disk
+	mount_log
+	echo one >>"$mnt/current"
+	unmount_log
+	mount -o remount,ro "$dir/full"
+	refuses '-o ro' "$walfs" "$store" "$mnt"
+	mount_log ro
+	same current "$(cat "$mnt/current")" one
+	unmount_log
+	umount "$dir/full"
+}

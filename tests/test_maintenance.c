@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens to a segment after rotation: synced, sealed, kept or removed; and
+ * what a sync of the end has to wait for.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support.h"
+
+#define STORE "store"
+#define OP(name) (1u << FAULT_OP_##name)
+#define SECOND UINT64_C(1000000000)
+
+static struct fault_io fault;
+static struct test_log_handle handle;
+static struct wal_log *wal;
+
+static void begin(void)
+{
+	fault_io_init(&fault);
+	wal = NULL;
+	log_prepare(&handle, test_path(STORE), &fault.io);
+}
+
+static void end(void)
+{
+	if (handle.log)
+		log_close(&handle);
+	fault_io_destroy(&fault);
+}
+
+/* With the options of handle as they are. */
+static void open_log(void)
+{
+	int err = log_open(&handle);
+
+	ck_assert_msg(err == 0, "%s (%s)", strerror(-err), handle.error.text);
+	wal = handle.log;
+}
+
+/* Keeps the options. */
+static void close_log(void)
+{
+	ck_ok(wal_log_close(handle.log));
+	handle.log = NULL;
+}
+
+static struct wal_stats stats(void)
+{
+	static struct wal_stats now;
+
+	wal_log_stats(wal, &now);
+	return now;
+}
+
+/* Segments of ten lines each, until `count` are finished. */
+static void make_segments(uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct wal_log_position p;
+
+		wal_log_position(wal, &p);
+		log_put_lines(&handle, p.next_event, p.next_event + 9);
+		ck_ok(wal_log_rotate(wal));
+	}
+}
+
+/* Until retention has left exactly these finished segments. */
+static void wait_for_segments(size_t count)
+{
+	uint32_t indexes[64];
+	size_t n = 0;
+
+	for (int ms = 0; ms < 5000; ms++) {
+		n = wal_log_segments(wal, 0, indexes, 64);
+		if (n == count)
+			return;
+		usleep(1000);
+	}
+	ck_abort_msg("%zu finished segments, not %zu", n, count);
+}
+
+static void expect_sound_store(void)
+{
+	const struct wal_verify_options options = {0};
+	struct wal_verify_result result;
+	struct wal_error error;
+
+	ck_ok(wal_verify_store(test_path(STORE), &options, &result, &error));
+	ck_assert_msg(result.faults == 0, "%s: %s (%s)", result.first_name,
+		      wal_fault_kind_name(result.first.kind), result.first.detail);
+}
+
+/* --- sealing -------------------------------------------------------------------- */
+
+START_TEST(a_segment_that_was_rotated_is_sealed_in_the_background)
+{
+	struct wal_segment_info info;
+
+	open_log();
+	log_put_lines(&handle, 1, 2000); /* full segments rotate by themselves */
+	for (int ms = 0; ms < 5000 && stats().sealing_segments > 0; ms++)
+		usleep(1000);
+	for (uint32_t i = 1; i < wal_log_current(wal); i++) {
+		ck_ok(wal_log_segment_info(wal, i, &info));
+		ck_assert_int_eq(info.state, WAL_SEALED);
+	}
+	ck_assert_uint_ge(stats().counters[WAL_COUNT_SEALED], 3);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_ROTATIONS], wal_log_current(wal) - 1);
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(a_segment_is_readable_while_it_waits_to_be_sealed)
+{
+	uint64_t id = 0;
+
+	fault.sync_delay_us = 30000; /* sealing is slow */
+	open_log();
+	log_put_lines(&handle, 1, 1200);
+	for (uint32_t i = 1; i <= wal_log_current(wal); i++) {
+		struct wal_segment_reader *reader;
+		struct wal_event event;
+
+		ck_ok(wal_log_reader_open(wal, i, 0, &reader, NULL));
+		while (wal_segment_reader_next(reader, &event) == 1)
+			ck_assert_uint_eq(event.id, ++id);
+		wal_segment_reader_close(reader);
+	}
+	ck_assert_uint_eq(id, 1200);
+	fault.sync_delay_us = 0;
+}
+END_TEST
+
+START_TEST(writing_waits_when_too_many_segments_are_unsealed_and_goes_on)
+{
+	fault.sync_delay_us = 3000;
+	handle.options.segment_size = TEST_BLOCK;
+	handle.options.prepare_segments = 8;
+	open_log();
+	log_put_lines(&handle, 1, 4000);
+	ck_assert_uint_le(stats().sealing_segments, 8);
+	fault.sync_delay_us = 0;
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
+/* Dies without closing, with several segments that were not sealed. */
+START_TEST(several_unsealed_segments_are_sealed_by_recovery_and_nothing_is_lost)
+{
+	struct wal_segment_info info;
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		handle.options.prepare_segments = 6;
+		handle.options.segment_size = TEST_BLOCK;
+		if (log_open(&handle))
+			_exit(1);
+		wal = handle.log;
+		for (int ms = 0; ms < 5000 && stats().ready_segments < 6; ms++)
+			usleep(1000);
+		fault.sync_delay_us = 2000000; /* nothing gets sealed any more */
+		log_put_lines(&handle, 1, 500);
+		_exit(stats().sealing_segments >= 2 ? 0 : 2);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	handle.options.segment_size = TEST_BLOCK;
+	open_log();
+	ck_assert_uint_eq(handle.notices.warnings, 0);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_assert_int_eq(info.state, WAL_SEALED);
+	ck_assert(info.sealed_by_recovery);
+	log_put_lines(&handle, 501, 510);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
+/* --- a sync of the end ------------------------------------------------------------- */
+
+START_TEST(a_sync_of_the_end_waits_for_the_segments_before_it)
+{
+	struct wal_log_position p;
+
+	fault.sync_delay_us = 20000;
+	open_log();
+	log_put_lines(&handle, 1, 1200); /* in three segments, of which two are closed */
+	ck_ok(wal_log_sync(wal));
+	wal_log_position(wal, &p);
+	ck_assert_uint_eq(p.durable_event, 1200);
+	/* Its data: each closed segment was synced by now, once for its events. */
+	ck_assert_uint_ge(fault_io_count(&fault, FAULT_OP_FDATASYNC), 3);
+	fault.sync_delay_us = 0;
+}
+END_TEST
+
+START_TEST(a_failed_sync_of_a_closed_segment_is_never_a_success_later)
+{
+	struct wal_log_position p;
+
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	ck_ok(wal_log_sync(wal));
+	for (int ms = 0; ms < 5000 && stats().ready_segments < 1; ms++)
+		usleep(1000);
+	log_put_lines(&handle, 11, 20);
+	fault_io_fail_ops(&fault, OP(FDATASYNC), -EIO, 0);
+	ck_assert_int_lt(wal_log_rotate(wal), 0);
+	fault_io_reset(&fault);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_lt(wal_log_sync(wal), 0);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	wal_log_position(wal, &p);
+	ck_assert_uint_eq(p.durable_event, 10);
+	ck_assert_int_lt(log_close(&handle), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	open_log(); /* and what the file has is still there */
+	wal_log_position(wal, &p);
+	ck_assert_uint_eq(p.next_event, 21);
+}
+END_TEST
+
+struct syncer {
+	pthread_t thread;
+	unsigned number;
+	unsigned answers;
+};
+
+static void *append_and_sync(void *arg)
+{
+	struct syncer *syncer = arg;
+
+	for (int i = 0; i < 40; i++) {
+		char line[64];
+		struct wal_record record = {line, 0, 0};
+
+		record.size = (uint32_t)snprintf(line, sizeof(line), "%u %d\n", syncer->number, i);
+		if (wal_log_append(wal, &record, 1, NULL) != 1 || wal_log_sync(wal))
+			return arg;
+		syncer->answers++;
+	}
+	return NULL;
+}
+
+START_TEST(syncs_of_several_threads_share_the_disk)
+{
+	struct syncer syncers[8] = {{0}};
+	unsigned answers = 0;
+	void *failed;
+
+	handle.options.segment_size = 64 * TEST_BLOCK;
+	open_log();
+	for (int ms = 0; ms < 5000 && stats().ready_segments < 1; ms++)
+		usleep(1000);
+	fault_io_reset(&fault);
+	fault.sync_delay_us = 2000;
+	for (unsigned i = 0; i < 8; i++) {
+		syncers[i].number = i;
+		pthread_create(&syncers[i].thread, NULL, append_and_sync, &syncers[i]);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		pthread_join(syncers[i].thread, &failed);
+		ck_assert_ptr_null(failed);
+		answers += syncers[i].answers;
+	}
+	ck_assert_uint_eq(answers, 320);
+	ck_assert_uint_lt(stats().counters[WAL_COUNT_SYNCS], 160);
+	ck_assert_uint_le(fault_io_count(&fault, FAULT_OP_FDATASYNC), 180);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SYNC_REQUESTS], 320);
+	fault.sync_delay_us = 0;
+}
+END_TEST
+
+START_TEST(with_meta_strict_the_position_is_on_disk_before_the_answer)
+{
+	handle.options.meta_strict = true;
+	open_log();
+	for (uint64_t id = 1; id <= 20; id++) {
+		log_put_lines(&handle, id, id);
+		ck_ok(wal_log_sync(wal));
+		ck_assert_uint_eq(store_slot(test_path(STORE)).durable_event, id);
+	}
+}
+END_TEST
+
+START_TEST(with_meta_strict_a_position_that_cannot_be_written_is_no_success)
+{
+	handle.options.meta_strict = true;
+	open_log();
+	log_put_lines(&handle, 1, 1);
+	ck_ok(wal_log_sync(wal));
+	log_put_lines(&handle, 2, 2);
+	fault_io_fail_ops(&fault, OP(PWRITE), -EIO, 0);
+	ck_assert_int_lt(wal_log_sync(wal), 0);
+	fault_io_reset(&fault);
+	ck_assert_int_lt(wal_log_sync(wal), 0);
+	ck_assert_int_lt(log_close(&handle), 0);
+}
+END_TEST
+
+/* --- by age -------------------------------------------------------------------------- */
+
+START_TEST(a_segment_that_is_old_enough_is_rotated_unless_it_is_empty)
+{
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	handle.options.rotate_age_s = 60;
+	open_log();
+	fault_io_set_clock(&fault, TEST_TIME + 120 * SECOND, 0);
+	usleep(1300000);
+	ck_assert_uint_eq(wal_log_current(wal), 1); /* nothing in it */
+	log_put_lines(&handle, 1, 3);
+	for (int ms = 0; ms < 4000 && wal_log_current(wal) == 1; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(wal_log_current(wal), 2);
+}
+END_TEST
+
+/* --- retention --------------------------------------------------------------------------- */
+
+START_TEST(nothing_is_removed_unless_an_option_says_so)
+{
+	open_log();
+	make_segments(12);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 0);
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_UNLINK), 0);
+	wait_for_segments(12);
+}
+END_TEST
+
+START_TEST(only_so_many_segments_are_kept)
+{
+	handle.options.keep_segments = 3;
+	open_log();
+	make_segments(8);
+	wait_for_segments(3);
+	ck_assert(!file_exists(store_segment_path(test_path(STORE), 5)));
+	ck_assert(file_exists(store_segment_path(test_path(STORE), 6)));
+	ck_assert_uint_eq(store_slot(test_path(STORE)).first_segment, 6);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 5);
+	ck_assert(log_noticed(&handle, "removed"));
+	expect_sound_store(); /* what was removed is not missing */
+	close_log();
+	open_log();
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(only_so_many_bytes_are_kept)
+{
+	handle.options.keep_bytes = 3 * (4096 + TEST_BLOCK) + 100;
+	open_log();
+	make_segments(8); /* each of one block */
+	wait_for_segments(3);
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(what_is_too_old_is_removed_but_one_sealed_segment_is_kept)
+{
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	make_segments(4);
+	usleep(50000);
+	wait_for_segments(4);
+	fault_io_set_clock(&fault, TEST_TIME + 7200 * SECOND, 0);
+	wait_for_segments(1);
+	ck_assert(file_exists(store_segment_path(test_path(STORE), 4)));
+}
+END_TEST
+
+START_TEST(a_clock_that_went_back_removes_nothing)
+{
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	make_segments(3);
+	fault_io_set_clock(&fault, TEST_TIME - 100000 * SECOND, 0);
+	usleep(1500000);
+	wait_for_segments(3);
+}
+END_TEST
+
+START_TEST(a_damaged_segment_is_evidence_and_stays)
+{
+	open_log();
+	make_segments(3);
+	close_log();
+	file_flip(store_segment_path(test_path(STORE), 2), 4096 + 64 + 100, 1);
+	handle.options.keep_segments = 1;
+	open_log();
+	make_segments(3);
+	for (int ms = 0; ms < 3000 && file_exists(store_segment_path(test_path(STORE), 5)); ms++)
+		usleep(1000);
+	ck_assert(!file_exists(store_segment_path(test_path(STORE), 1)));
+	ck_assert(file_exists(store_segment_path(test_path(STORE), 2)));
+	ck_assert(!file_exists(store_segment_path(test_path(STORE), 3)));
+	ck_assert(file_exists(store_segment_path(test_path(STORE), 6)));
+}
+END_TEST
+
+/* At each unlink of a segment wal.meta on the disk knows already that it is not kept. */
+static atomic_int unlinks;
+static atomic_int too_early;
+static struct wal_io watching;
+
+static int watch_unlink(const struct wal_io *io, int dirfd, const char *name)
+{
+	uint32_t index = wal_segment_name_parse(name);
+
+	(void)io;
+	if (index) {
+		atomic_fetch_add(&unlinks, 1);
+		if (store_slot(test_path(STORE)).first_segment <= index)
+			atomic_fetch_add(&too_early, 1);
+	}
+	return wal_io_system.unlink(&wal_io_system, dirfd, name);
+}
+
+START_TEST(wal_meta_knows_what_is_kept_before_a_segment_is_removed)
+{
+	watching = wal_io_system;
+	watching.unlink = watch_unlink;
+	handle.options.io = &watching;
+	handle.options.keep_segments = 2;
+	open_log();
+	make_segments(6);
+	wait_for_segments(2);
+	ck_assert_int_eq(atomic_load(&unlinks), 4);
+	ck_assert_int_eq(atomic_load(&too_early), 0);
+}
+END_TEST
+
+START_TEST(a_segment_that_cannot_be_removed_is_told_and_tried_again)
+{
+	handle.options.keep_segments = 1;
+	open_log();
+	fault_io_fail_ops(&fault, OP(UNLINK), -EACCES, 0);
+	make_segments(3);
+	for (int ms = 0; ms < 3000 && fault.failed == 0; ms++)
+		usleep(1000);
+	ck_assert_uint_gt(fault.failed, 0);
+	ck_assert(file_exists(store_segment_path(test_path(STORE), 1)));
+	fault_io_reset(&fault);
+	make_segments(1);
+	wait_for_segments(1);
+	expect_sound_store();
+}
+END_TEST
+
+static void copy_store(void *ctx)
+{
+	(void)ctx;
+	if (file_exists(test_path(STORE)))
+		copy_tree(test_path(STORE), test_path("after"));
+	else
+		ck_abort_msg("the store is gone");
+}
+
+START_TEST(cut_off_at_any_call_retention_leaves_a_sound_store)
+{
+	uint64_t call = 0;
+	bool cut;
+
+	handle.options.keep_segments = 1;
+	fault.skip_sync = true;
+	open_log();
+	make_segments(1);
+	close_log();
+	ck_assert_int_eq(rename(test_path(STORE), test_path("origin")), 0);
+	do {
+		copy_tree(test_path("origin"), test_path(STORE));
+		fault_io_reset(&fault);
+		fault.cut_at = ++call;
+		fault.at_cut = copy_store;
+		if (log_open(&handle) == 0) {
+			wal = handle.log;
+			for (int i = 0; i < 2; i++) {
+				log_put(&handle, "line\n");
+				wal_log_rotate(wal);
+			}
+			wal_log_close(wal);
+		}
+		handle.log = NULL;
+		cut = fault.cut;
+		fault_io_reset(&fault);
+		remove_tree(test_path(STORE));
+		if (!cut)
+			break;
+		ck_assert_int_eq(rename(test_path("after"), test_path(STORE)), 0);
+		open_log();
+		ck_assert_uint_eq(log_put(&handle, "line\n"), 1);
+		close_log();
+		expect_sound_store();
+		remove_tree(test_path(STORE));
+	} while (true);
+	ck_assert_uint_gt(call, 30);
+}
+END_TEST
+
+START_TEST(the_counters_say_what_happened)
+{
+	struct wal_stats s;
+
+	open_log();
+	log_put_lines(&handle, 1, 25);
+	ck_ok(wal_log_sync(wal));
+	ck_ok(wal_log_rotate(wal));
+	ck_fails(wal_log_append(wal, &(struct wal_record){"x", 0, 0}, 1, NULL), -EINVAL);
+	ck_fails(wal_log_append(wal, &(struct wal_record){"x", 1u << 25, 0}, 1, NULL), -EMSGSIZE);
+	s = stats();
+	ck_assert_uint_eq(s.counters[WAL_COUNT_APPENDS], 25);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_EVENTS], 25);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_PAYLOAD_BYTES], 9 * 8 + 16 * 9);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_ROTATIONS], 1);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_SEALED], 1);
+	ck_assert_uint_eq(s.latencies[WAL_LATENCY_APPEND].count, 25);
+	ck_assert_uint_ge(s.counters[WAL_COUNT_SYNCS], 1);
+	ck_assert_uint_eq(s.next_event, 26);
+	ck_assert_uint_eq(s.active_segment, 2);
+	ck_assert_int_eq(s.failed, 0);
+	for (int i = 0; i < WAL_COUNTERS; i++) {
+		ck_assert_str_ne(wal_counter_name((enum wal_counter)i), "");
+		ck_assert_str_ne(wal_counter_help((enum wal_counter)i), "");
+		for (int j = 0; j < i; j++)
+			ck_assert_str_ne(wal_counter_name((enum wal_counter)i),
+					 wal_counter_name((enum wal_counter)j));
+	}
+	for (unsigned i = 1; i < WAL_LATENCY_BUCKETS; i++)
+		ck_assert_uint_gt(wal_latency_bucket_ns(i), wal_latency_bucket_ns(i - 1));
+	ck_assert_uint_eq(wal_latency_bucket_ns(WAL_LATENCY_BUCKETS - 1), UINT64_MAX);
+}
+END_TEST
+
+static void add_keeping(Suite *suite)
+{
+	TCase *t = test_case(suite, "keeping", 60);
+
+	tcase_add_checked_fixture(t, begin, end);
+	tcase_add_test(t, nothing_is_removed_unless_an_option_says_so);
+	tcase_add_test(t, only_so_many_segments_are_kept);
+	tcase_add_test(t, only_so_many_bytes_are_kept);
+	tcase_add_test(t, what_is_too_old_is_removed_but_one_sealed_segment_is_kept);
+	tcase_add_test(t, a_clock_that_went_back_removes_nothing);
+	tcase_add_test(t, a_damaged_segment_is_evidence_and_stays);
+	tcase_add_test(t, wal_meta_knows_what_is_kept_before_a_segment_is_removed);
+	tcase_add_test(t, a_segment_that_cannot_be_removed_is_told_and_tried_again);
+	tcase_add_test(t, cut_off_at_any_call_retention_leaves_a_sound_store);
+}
+
+static Suite *maintenance_suite(void)
+{
+	Suite *suite = suite_create("maintenance");
+	TCase *t = test_case(suite, "sealing and syncing", 60);
+
+	tcase_add_checked_fixture(t, begin, end);
+	tcase_add_test(t, a_segment_that_was_rotated_is_sealed_in_the_background);
+	tcase_add_test(t, a_segment_is_readable_while_it_waits_to_be_sealed);
+	tcase_add_test(t, writing_waits_when_too_many_segments_are_unsealed_and_goes_on);
+	tcase_add_test(t, several_unsealed_segments_are_sealed_by_recovery_and_nothing_is_lost);
+	tcase_add_test(t, a_sync_of_the_end_waits_for_the_segments_before_it);
+	tcase_add_test(t, a_failed_sync_of_a_closed_segment_is_never_a_success_later);
+	tcase_add_test(t, syncs_of_several_threads_share_the_disk);
+	tcase_add_test(t, with_meta_strict_the_position_is_on_disk_before_the_answer);
+	tcase_add_test(t, with_meta_strict_a_position_that_cannot_be_written_is_no_success);
+	tcase_add_test(t, a_segment_that_is_old_enough_is_rotated_unless_it_is_empty);
+	tcase_add_test(t, the_counters_say_what_happened);
+	add_keeping(suite);
+	return suite;
+}
+
+int main(void)
+{
+	return test_main(maintenance_suite());
+}

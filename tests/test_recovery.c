@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The decision table of docs/FORMAT.md 10.2, one store a row (tests/states.c):
+ * what recovery makes of it, that appending goes on, that doing it twice or being
+ * cut off at any call gives the same log, and that a read-only look changes nothing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/states.h"
+
+#define STORE "store"
+#define MAX_EVENTS 2000
+
+static struct fault_io fault;
+static struct test_log_handle handle;
+static const struct state *state;
+
+static void begin(void)
+{
+	fault_io_init(&fault);
+	fault.skip_sync = true;
+}
+
+static void end(void)
+{
+	fault_io_destroy(&fault);
+}
+
+static void build(int i)
+{
+	state = &states[i];
+	ck_assert_int_eq(mkdir(test_path(STORE), 0700), 0);
+	state->build(test_path(STORE));
+}
+
+#define ck_state(condition, format, ...) \
+	ck_assert_msg(condition, "%s, %s: " format, state->row, state->name, __VA_ARGS__)
+
+/* --- the log as a reader sees it --------------------------------------------------- */
+
+struct contents {
+	size_t count;
+	uint64_t ids[MAX_EVENTS];
+};
+
+/* Events are lines that say their id; fillers are zeros. */
+static void add_event(struct contents *contents, const struct wal_event *event)
+{
+	char line[32];
+	int n = snprintf(line, sizeof(line), "event %llu\n", (unsigned long long)event->id);
+
+	if (event->payload[0] != 0)
+		ck_state(event->size == (uint32_t)n && memcmp(event->payload, line, (size_t)n) == 0,
+			 "event %llu has other bytes", (unsigned long long)event->id);
+	ck_assert_uint_lt(contents->count, MAX_EVENTS);
+	contents->ids[contents->count++] = event->id;
+}
+
+static void read_segment(struct wal_log *log, uint32_t index, struct contents *contents)
+{
+	struct wal_segment_reader *reader;
+	struct wal_event event;
+
+	if (wal_log_reader_open(log, index, 0, &reader, NULL))
+		return; /* damaged throughout */
+	while (wal_segment_reader_next(reader, &event) == 1)
+		add_event(contents, &event);
+	wal_segment_reader_close(reader);
+}
+
+static void read_log(struct wal_log *log, struct contents *contents)
+{
+	uint32_t indexes[16];
+	size_t n = wal_log_segments(log, 0, indexes, 16);
+
+	contents->count = 0;
+	for (size_t i = 0; i < n; i++)
+		read_segment(log, indexes[i], contents);
+	if (wal_log_current(log))
+		read_segment(log, wal_log_current(log), contents);
+}
+
+static void assert_contents(struct wal_log *log, uint64_t appended)
+{
+	static struct contents contents;
+	size_t at = 0;
+
+	read_log(log, &contents);
+	for (size_t i = 0; i < STATE_RANGES && state->kept[i].first; i++) {
+		for (uint64_t id = state->kept[i].first; id <= state->kept[i].last; id++, at++)
+			ck_state(at < contents.count && contents.ids[at] == id,
+				 "event %llu is not there (there is %llu)", (unsigned long long)id,
+				 (unsigned long long)(at < contents.count ? contents.ids[at] : 0));
+	}
+	for (uint64_t id = state->next_event; id < state->next_event + appended; id++, at++)
+		ck_state(at < contents.count && contents.ids[at] == id,
+			 "appended event %llu is not there", (unsigned long long)id);
+	ck_state(at == contents.count, "event %llu should not be there",
+		 (unsigned long long)contents.ids[at]);
+}
+
+static void assert_position(struct wal_log *log, uint64_t appended)
+{
+	struct wal_log_position position;
+
+	wal_log_position(log, &position);
+	ck_state(position.segment == state->current, "goes on in segment %u, not %u",
+		 position.segment, state->current);
+	ck_state(position.next_event == state->next_event + appended, "next event %llu, not %llu",
+		 (unsigned long long)position.next_event,
+		 (unsigned long long)(state->next_event + appended));
+}
+
+/* After a cut the log is the same; it may go on in the segment below, if its tail is zero now. */
+static void assert_position_after_cut(struct wal_log *log)
+{
+	struct wal_log_position position;
+
+	wal_log_position(log, &position);
+	if (position.segment + 1 == state->current && !state->resumed && state->bits)
+		ck_state(position.next_event == state->next_event, "next event %llu, not %llu",
+			 (unsigned long long)position.next_event,
+			 (unsigned long long)state->next_event);
+	else
+		assert_position(log, 0);
+}
+
+static void open_state(const char *store)
+{
+	int err;
+
+	log_prepare(&handle, store, &fault.io);
+	err = log_open(&handle);
+	ck_state(err == 0, "%s (%s)", strerror(-err), handle.error.text);
+}
+
+static void append_lines_to_log(uint64_t count)
+{
+	log_put_lines(&handle, state->next_event, state->next_event + count - 1);
+}
+
+/* --- what the table says --------------------------------------------------------------- */
+
+static struct bytes read_if_file(uint32_t index)
+{
+	const char *path = store_segment_path(test_path(STORE), index);
+	struct bytes bytes = {NULL, 0};
+	struct stat st;
+
+	if (index && lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+		bytes = file_read(path);
+	return bytes;
+}
+
+static void assert_untouched(uint32_t index, const struct bytes *before)
+{
+	struct bytes after = read_if_file(index);
+
+	ck_state(after.size == before->size, "segment %u has another size", index);
+	ck_state(before->size == 0 || memcmp(before->data, after.data, after.size) == 0,
+		 "segment %u was changed", index);
+	bytes_free(&after);
+}
+
+static void assert_damaged(uint32_t index)
+{
+	struct wal_segment_info info;
+
+	if (index == 0)
+		return;
+	ck_ok(wal_log_segment_info(handle.log, index, &info));
+	ck_state(info.state == WAL_DAMAGED, "segment %u is %s", index, wal_state_name(info.state));
+	ck_state(info.fault.kind != WAL_FAULT_NONE, "segment %u: no fault", index);
+}
+
+static void assert_notices(void)
+{
+	const struct notices *notices = &handle.notices;
+
+	if (!state->notice)
+		ck_state(notices->warnings == 0, "an operator is warned: %s", notices->text[0]);
+	else if (strcmp(state->notice, STATE_ANY_NOTICE) != 0)
+		ck_state(notices->warnings > 0 && log_noticed(&handle, state->notice),
+			 "nobody is told of %s", state->notice);
+}
+
+static void assert_files(void)
+{
+	struct listing listing;
+
+	list_dir(test_path(STORE), &listing);
+	ck_state(listing_count(&listing, ".torn-") == state->torn, "%zu .torn- files, not %u",
+		 listing_count(&listing, ".torn-"), state->torn);
+	/* Those above it are being prepared again. */
+	for (size_t i = 0; i < listing.count; i++)
+		ck_state(!strstr(listing.files[i].name, ".wal.new") || !listing.files[i].regular ||
+				 strtoul(listing.files[i].name, NULL, 10) > state->current,
+			 "%s is still there", listing.files[i].name);
+}
+
+/* The record that tells what recovery did: of a new segment the first, else RESUME. */
+static void assert_recovery_bits(void)
+{
+	struct store_decoded decoded;
+	uint32_t bits;
+
+	store_decode(test_path(STORE), state->current, &decoded);
+	ck_assert(decoded.segment.readable);
+	if (!state->resumed)
+		bits = decoded.segment.meta.recovery;
+	else
+		bits = decoded.segment.resumes ? decoded.segment.resume.recovery : 0;
+	ck_state(bits == state->bits, "recovery bits %#x, not %#x", bits, state->bits);
+	store_decoded_free(&decoded);
+}
+
+START_TEST(recovery_makes_of_it_what_the_table_says)
+{
+	struct listing before;
+	struct listing after;
+	struct bytes damaged;
+	struct bytes other;
+	struct bytes untouched;
+	struct oracle_slot slot;
+	int err;
+
+	build(_i);
+	list_dir(test_path(STORE), &before);
+	damaged = read_if_file(state->damaged);
+	other = read_if_file(state->damaged_too);
+	untouched = read_if_file(state->untouched);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	err = log_open(&handle);
+	ck_state(err == state->error, "%s (%s)", strerror(-err), handle.error.text);
+	if (err) {
+		ck_state(handle.error.text[0] != 0, "no word of it (%d)", err);
+		list_dir(test_path(STORE), &after);
+		assert_same_listing(&before, &after);
+		return;
+	}
+	assert_position(handle.log, 0);
+	assert_contents(handle.log, 0);
+	assert_notices();
+	assert_files();
+	assert_damaged(state->damaged);
+	assert_damaged(state->damaged_too);
+	append_lines_to_log(1);
+	assert_recovery_bits();
+	ck_ok(log_close(&handle));
+	assert_untouched(state->damaged, &damaged);
+	assert_untouched(state->damaged_too, &other);
+	assert_untouched(state->untouched, &untouched);
+	slot = store_slot(test_path(STORE));
+	ck_state(slot.flags == ORACLE_CLEAN, "flags %u", slot.flags);
+	ck_state(slot.durable_segment == state->current, "D in segment %u", slot.durable_segment);
+	ck_state(slot.durable_event == state->next_event, "D at event %llu",
+		 (unsigned long long)slot.durable_event);
+	if (state->incarnation)
+		ck_state(slot.incarnation == state->incarnation, "incarnation %llu",
+			 (unsigned long long)slot.incarnation);
+	bytes_free(&damaged);
+	bytes_free(&other);
+	bytes_free(&untouched);
+}
+END_TEST
+
+START_TEST(what_is_set_aside_or_cut_is_kept_byte_for_byte)
+{
+	struct listing before;
+	struct listing after;
+
+	build(_i);
+	if (state->error || state->torn == 0)
+		return;
+	list_dir(test_path(STORE), &before);
+	open_state(test_path(STORE));
+	ck_ok(log_close(&handle));
+	list_dir(test_path(STORE), &after);
+	for (size_t i = 0; i < after.count; i++) {
+		const struct listed *torn = &after.files[i];
+		bool found = false;
+
+		if (!strstr(torn->name, ".torn-"))
+			continue;
+		for (size_t k = 0; k < before.count; k++) {
+			size_t n = strlen(before.files[k].name);
+
+			if (strncmp(torn->name, before.files[k].name, n) != 0)
+				continue;
+			/* A tail's copy has the size; a file set aside has the bytes too. */
+			found = torn->size == before.files[k].size;
+			if (file_exists(test_path(STORE)) &&
+			    !listing_find(&after, before.files[k].name))
+				found = found && torn->hash == before.files[k].hash;
+		}
+		ck_state(found, "%s is not what was there", torn->name);
+	}
+}
+END_TEST
+
+START_TEST(appending_goes_on_after_it)
+{
+	build(_i);
+	if (state->error)
+		return;
+	open_state(test_path(STORE));
+	append_lines_to_log(30);
+	ck_ok(wal_log_sync(handle.log));
+	assert_contents(handle.log, 30);
+	ck_ok(log_close(&handle));
+	open_state(test_path(STORE));
+	assert_position(handle.log, 30);
+	assert_contents(handle.log, 30);
+	ck_state(handle.notices.warnings == 0 || state->damaged || state->notice,
+		 "warned again: %s", handle.notices.text[0]);
+	ck_ok(log_close(&handle));
+}
+END_TEST
+
+/* Opens in a child that dies without closing; appends so many lines first. */
+static void crash(const char *store, uint64_t appended)
+{
+	pid_t child = fork();
+	int status;
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		log_prepare(&handle, store, &fault.io);
+		if (log_open(&handle))
+			_exit(1);
+		for (uint64_t i = 0; i < appended; i++) {
+			char line[32];
+
+			snprintf(line, sizeof(line), "event %llu\n",
+				 (unsigned long long)(state->next_event + i));
+			if (log_put(&handle, line) != 1)
+				_exit(2);
+		}
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_state(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child: status %#x", status);
+}
+
+START_TEST(recovering_twice_gives_the_same_log)
+{
+	struct listing listing;
+
+	build(_i);
+	if (state->error)
+		return;
+	crash(test_path(STORE), 0);
+	crash(test_path(STORE), 0);
+	list_dir(test_path(STORE), &listing);
+	ck_state(listing_count(&listing, ".torn-") == state->torn, "%zu .torn- files, not %u",
+		 listing_count(&listing, ".torn-"), state->torn);
+	open_state(test_path(STORE));
+	assert_position(handle.log, 0);
+	assert_contents(handle.log, 0);
+	ck_ok(log_close(&handle));
+}
+END_TEST
+
+START_TEST(nothing_old_comes_back_behind_what_was_appended_after_it)
+{
+	build(_i);
+	if (state->error)
+		return;
+	crash(test_path(STORE), 1);
+	open_state(test_path(STORE));
+	assert_position(handle.log, 1);
+	assert_contents(handle.log, 1);
+	ck_ok(log_close(&handle));
+}
+END_TEST
+
+static void copy_store(void *ctx)
+{
+	copy_tree(ctx, test_path("after"));
+}
+
+/* Return: whether there was a call with this number. */
+static bool cut_at(uint64_t call)
+{
+	bool cut;
+
+	copy_tree(test_path(STORE), test_path("work"));
+	fault_io_reset(&fault);
+	fault.cut_at = call;
+	fault.at_cut = copy_store;
+	fault.at_cut_ctx = strdup(test_path("work"));
+	log_prepare(&handle, test_path("work"), &fault.io);
+	if (log_open(&handle) == 0)
+		log_close(&handle);
+	cut = fault.cut;
+	fault_io_reset(&fault);
+	free(fault.at_cut_ctx);
+	if (cut) {
+		open_state(test_path("after"));
+		assert_position_after_cut(handle.log);
+		assert_contents(handle.log, 0);
+		ck_ok(log_close(&handle));
+		remove_tree(test_path("after"));
+	}
+	remove_tree(test_path("work"));
+	return cut;
+}
+
+START_TEST(recovery_cut_off_at_any_call_gives_the_same_log)
+{
+	uint64_t call = 1;
+
+	build(_i);
+	if (state->error)
+		return;
+	while (cut_at(call))
+		call++;
+	ck_state(call > 2, "only %llu calls", (unsigned long long)call);
+}
+END_TEST
+
+START_TEST(a_read_only_look_shows_the_same_log_and_changes_nothing)
+{
+	struct listing before;
+	struct listing after;
+	int err;
+
+	build(_i);
+	list_dir(test_path(STORE), &before);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.read_only = true;
+	handle.options.block_size = 0;
+	handle.options.segment_size = 0;
+	handle.options.framing.kind = WAL_FRAME_NONE;
+	err = log_open(&handle);
+	if (!err && !state->error) {
+		assert_contents(handle.log, 0);
+		ck_fails(log_put(&handle, "no\n"), -EROFS);
+	}
+	if (!err)
+		log_close(&handle);
+	else
+		ck_state(before.count == 0 || state->error || !state->kept[0].first, "%s (%s)",
+			 strerror(-err), handle.error.text);
+	ck_state(fault.calls == 0, "%llu persisting calls", (unsigned long long)fault.calls);
+	list_dir(test_path(STORE), &after);
+	assert_same_listing(&before, &after);
+}
+END_TEST
+
+static Suite *recovery_suite(void)
+{
+	Suite *suite = suite_create("recovery");
+	TCase *t = test_case(suite, "recovery", 60);
+	const int rows = (int)state_count;
+
+	tcase_add_checked_fixture(t, begin, end);
+	tcase_add_loop_test(t, recovery_makes_of_it_what_the_table_says, 0, rows);
+	tcase_add_loop_test(t, what_is_set_aside_or_cut_is_kept_byte_for_byte, 0, rows);
+	tcase_add_loop_test(t, appending_goes_on_after_it, 0, rows);
+	tcase_add_loop_test(t, recovering_twice_gives_the_same_log, 0, rows);
+	tcase_add_loop_test(t, nothing_old_comes_back_behind_what_was_appended_after_it, 0, rows);
+	tcase_add_loop_test(t, recovery_cut_off_at_any_call_gives_the_same_log, 0, rows);
+	tcase_add_loop_test(t, a_read_only_look_shows_the_same_log_and_changes_nothing, 0, rows);
+	return suite;
+}
+
+int main(void)
+{
+	return test_main_in_memory(recovery_suite());
+}

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+#
+# Cases of walctl cat.
+# Sourced by run, which has the words that they are written in.
+
+cat_gives_back_the_bytes() {
+	walctl_is 0 cat "$scratch/sound"
+	cmp "$scratch/input" out
+	walctl_is 0 cat "$scratch/sound/$one" "$scratch/sound/$two"
+	head -n 400 "$scratch/input" | cmp - out
+	head -c 3000000 /dev/urandom | LC_ALL=C sed 's/^@/a/' >random # (@@ are orders)
+	"$mkstore" -b 65536 -s 1048576 store <random
+	walctl_is 0 cat store
+	cmp random out
+}
+
+cat_by_id_is_exact() {
+	local from to
+	while read -r from to; do
+		walctl_is 0 cat --from "$from" --to "$to" "$scratch/sound"
+		sed -n "${from},${to}p" "$scratch/input" | cmp - out ||
+			{ echo "from $from to $to" && return 1; }
+	done <<-'RANGES'
+		1 1
+		17 17
+		1 200
+		200 201
+		201 201
+		33 400
+		399 600
+		600 600
+		600 700
+		700 800
+	RANGES
+	walctl_is 0 cat --from 590 "$scratch/sound"
+	tail -n 11 "$scratch/input" | cmp - out
+	walctl_is 0 cat --to 10 "$scratch/sound"
+	head -n 10 "$scratch/input" | cmp - out
+	walctl_is 0 cat --from 30 --to 40 "$scratch/sound/$two"
+	is 'what was printed' "$(cat out)" ''
+}
+
+cat_by_time_includes_since_and_excludes_until() {
+	{
+		lines 1 30
+		echo '@@rotate'
+		sleep 0.02
+		lines 31 60
+		sleep 0.02
+		lines 61 90
+	} | "$mkstore" -b "$block" -s $((block * 16)) store
+	walctl_is 0 cat --json store
+	jq -r .time out >when
+	local a b
+	for a in 1 20 30 31 61 90; do
+		for b in 30 31 60 61 90; do
+			[ "$(sed -n ${a}p when)" \< "$(sed -n ${b}p when)" ] || continue
+			walctl_is 0 cat --json --since "$(sed -n ${a}p when)" \
+				--until "$(sed -n ${b}p when)" store
+			awk -v since="$(sed -n ${a}p when)" -v until="$(sed -n ${b}p when)" \
+				'$0 >= since && $0 < until { print NR }' when >want
+			jq -r .id out | cmp want - || { echo "since $a until $b" && return 1; }
+		done
+	done
+	walctl_is 0 cat --since 2000-01-01 --until @4102444800 store
+	lines 1 90 | cmp - out
+	walctl_is 0 cat --since 2090-01-01 store
+	is 'what was printed' "$(cat out)" ''
+	walctl_is 0 cat --since "$(sed -n 31p when)" --to 60 store
+	is 'the first line' "$(head -n 1 out)" "$(lines 31 31)"
+	is 'the last line' "$(tail -n 1 out)" "$(lines 60 60)"
+}
+
+cat_json_has_every_byte() {
+	printf 'plain\n\tquote " and \\ and \001\nümlaut \xe2\x82\xac\nbad \xff\xfe\nno newline' >input
+	"$mkstore" store <input
+	walctl_is 0 cat --json store
+	is 'the ids' "$(jq -c .id out | tr '\n' ' ')" '1 2 3 4 5 '
+	is 'the flags' "$(jq -c .flags out | tr '\n' ' ')" '[] [] [] [] ["part"] '
+	is 'a payload' "$(sed -n 2p out | jq -r .payload)" $'\tquote " and \\ and \001'
+	jq -j 'select(.payload) | .payload' out >text
+	printf 'plain\n\tquote " and \\ and \001\nümlaut \xe2\x82\xac\nno newline' | cmp - text
+	sed -n 4p out | jq -r .payload_base64 | base64 -d >binary
+	printf 'bad \xff\xfe\n' | cmp - binary
+	jq -e '.time | test("^20..-..-..T..:..:..[.].........Z$")' out >/dev/null
+}
+
+long_lines_are_groups() {
+	head -c 20000 /dev/zero | tr '\0' x >input
+	echo >>input
+	"$mkstore" -b "$block" -s $((block * 16)) store <input
+	walctl_is 0 cat store
+	cmp input out
+	walctl_is 0 cat --json store
+	jq -se '.[0].flags == ["more"] and .[1].flags == ["more", "cont"] and .[-1].flags == ["cont"]' \
+		out >/dev/null
+	walctl_is 0 verify store
+}
+
+cat_goes_on_behind_damage() {
+	copy_store
+	flip "store/$one" $((4096 + block + 1000)) 3
+	walctl_is 1 cat store
+	holds err "walctl: store/$one: block 1, offset "
+	is 'the first line' "$(head -n 1 out)" "$(lines 1 1)"
+	is 'the last line' "$(tail -n 1 out)" "$(lines 600 600)"
+	[ "$(comm -13 "$scratch/input" out)" = '' ]
+	local lost
+	lost=$(comm -23 "$scratch/input" out | wc -l)
+	[ "$lost" -gt 20 ]
+	[ "$lost" -lt 80 ]
+	walctl_is 0 cat --from 201 store
+	tail -n 400 "$scratch/input" | cmp - out
+	walctl_is 0 cat --to 10 store
+	head -n 10 "$scratch/input" | cmp - out
+	walctl_is 1 cat --from 2 --to 190 store
+	is 'the last line' "$(tail -n 1 out)" "$(lines 190 190)"
+}
+
+cat_goes_on_behind_a_lost_header() {
+	copy_store
+	dd if=/dev/zero of="store/$two" bs=4096 count=1 conv=notrunc status=none
+	walctl_is 1 cat store
+	{ lines 1 200 && lines 401 600; } | cmp - out
+	walctl_is 1 cat --from 150 --to 450 store
+	{ lines 150 200 && lines 401 450; } | cmp - out
+}
+
+cat_says_what_is_missing() {
+	copy_store
+	rm "store/$two"
+	walctl_is 1 cat store
+	holds err 'walctl: store: events 201 to 400 are missing'
+	{ lines 1 200 && lines 401 600; } | cmp - out
+	walctl_is 1 cat --from 390 --to 500 store
+	holds err 'walctl: store: events 390 to 400 are missing'
+	walctl_is 0 cat --to 200 store
+	walctl_is 0 cat --from 401 store
+	rm "store/$three"
+	walctl_is 1 cat store
+	holds err 'walctl: store: events 201 to 600 are missing'
+}
+
+cat_of_a_damaged_active_segment_says_so() {
+	copy_store
+	flip "store/$three" 9000 5
+	walctl_is 1 cat store
+	is 'the complaints' "$(grep -c 'events 4[0-9]* to 600 are missing' err)" 1
+	head -n "$(wc -l <out)" "$scratch/input" | cmp - out
+}
+
+cat_of_a_cut_segment_says_so_once() {
+	copy_store
+	truncate -s 6000 "store/$two"
+	walctl_is 1 cat store
+	is 'the number of lines' "$(wc -l <err)" 1
+	holds err "walctl: store/$two: offset 6000: file too short"
+	{ lines 1 200 && lines 401 600; } | cmp - out
+}
+
+cat_of_a_damaged_header_says_so() {
+	copy_store
+	flip "store/$two" 2000 5
+	walctl_is 1 cat store
+	holds err "walctl: store/$two: offset"
+	cmp "$scratch/input" out
+}
+
+cat_says_when_it_cannot_write() {
+	local status=0
+	"$walctl" cat "$scratch/sound" >/dev/full 2>err || status=$?
+	is 'the status' $status 2
+	holds err 'walctl: standard output: No space left on device'
+	status=0
+	"$walctl" verify "$scratch/sound" >/dev/full 2>err || status=$?
+	is 'the status of verify' $status 2
+}
+
+cat_ends_quietly_with_its_reader() {
+	head -c 5000000 /dev/zero | tr '\0' 'y' | fold -w 99 | "$mkstore" store
+	"$walctl" cat store 2>err | head -n 1 >out
+	is 'what went to stderr' "$(cat err)" ''
+	is 'the number of lines' "$(wc -l <out)" 1
+}
+
+it 'cat gives back the bytes' cat_gives_back_the_bytes
+it 'cat by id is exact' cat_by_id_is_exact
+it 'cat by time includes since and excludes until' cat_by_time_includes_since_and_excludes_until
+it 'cat --json has every byte' cat_json_has_every_byte
+it 'a line longer than a block is a group of events' long_lines_are_groups
+it 'cat goes on behind a damaged block' cat_goes_on_behind_damage
+it 'cat goes on behind a segment whose header is lost' cat_goes_on_behind_a_lost_header
+it 'cat says which events are missing' cat_says_what_is_missing
+it 'cat says what a damaged active segment has lost' cat_of_a_damaged_active_segment_says_so
+it 'cat says once that a segment was cut' cat_of_a_cut_segment_says_so_once
+it 'cat prints what stands behind a damaged header, and says so' cat_of_a_damaged_header_says_so
+it 'a full output is trouble' cat_says_when_it_cannot_write
+it 'cat ends quietly with its reader' cat_ends_quietly_with_its_reader

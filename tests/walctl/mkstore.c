@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Makes a store without a mount: what walfs would do with the lines of standard
+ * input, by <walfs/wal.h> alone.
+ *
+ *   mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-u] STORE
+ *
+ * Each line is one record; a last line without its newline is flagged PART. Lines
+ * that begin with "@@" are orders: "@@rotate", and "@@sync", which is answered with
+ * "synced" on standard output. -u: end as a killed daemon would, without closing.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <walfs/wal.h>
+
+static int fail(const char *what, int error)
+{
+	fprintf(stderr, "mkstore: %s: %s\n", what, strerror(-error));
+	return 1;
+}
+
+static void on_notice(void *ctx, enum wal_notice_level level, const char *text)
+{
+	(void)ctx;
+	(void)level;
+	fprintf(stderr, "mkstore: %s\n", text);
+}
+
+static int append_line(struct wal_log *log, const char *line, size_t length)
+{
+	const struct wal_record record = {
+		.data = line,
+		.size = (uint32_t)length,
+		.flags = line[length - 1] == '\n' ? 0 : WAL_FLAG_PART,
+	};
+	ssize_t appended = wal_log_append(log, &record, 1, NULL);
+
+	return appended == 1 ? 0 : (int)appended;
+}
+
+static int obey(struct wal_log *log, const char *order)
+{
+	int result;
+
+	if (!strcmp(order, "@@rotate\n"))
+		return wal_log_rotate(log);
+	if (strcmp(order, "@@sync\n") != 0)
+		return -EINVAL;
+	result = wal_log_sync(log);
+	if (!result) {
+		puts("synced");
+		fflush(stdout);
+	}
+	return result;
+}
+
+static int copy_lines(struct wal_log *log)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+	ssize_t length;
+	int result = 0;
+
+	while (!result && (length = getline(&line, &capacity, stdin)) > 0)
+		result = strncmp(line, "@@", 2) ? append_line(log, line, (size_t)length)
+						: obey(log, line);
+	free(line);
+	return result;
+}
+
+static bool parse(int argc, char **argv, struct wal_log_options *options, bool *unclean)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "b:s:f:u")) != -1) {
+		switch (option) {
+		case 'b':
+			options->block_size = (uint32_t)strtoul(optarg, NULL, 0);
+			break;
+		case 's':
+			options->segment_size = strtoull(optarg, NULL, 0);
+			break;
+		case 'f':
+			if (wal_framing_parse(optarg, &options->framing))
+				return false;
+			break;
+		case 'u':
+			*unclean = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	options->path = argv[optind];
+	return optind + 1 == argc;
+}
+
+int main(int argc, char **argv)
+{
+	struct wal_log_options options = {
+		.framing = {.kind = WAL_FRAME_LINE},
+		.notice = on_notice,
+	};
+	struct wal_error error = {0};
+	struct wal_log *log;
+	bool unclean = false;
+	int result;
+
+	if (!parse(argc, argv, &options, &unclean)) {
+		fprintf(stderr, "usage: mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-u] STORE\n");
+		return 2;
+	}
+	if (wal_log_open(&options, &log, &error)) {
+		fprintf(stderr, "mkstore: %s\n", error.text);
+		return 1;
+	}
+	result = copy_lines(log);
+	if (result)
+		fail("append", result);
+	if (unclean)
+		_exit(result ? 1 : 0);
+	if (wal_log_close(log))
+		result = -EIO;
+	return result ? 1 : 0;
+}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+#
+# Cases of walctl info, of stores in use, and of options.
+# Sourced by run, which has the words that they are written in.
+
+# --- info -----------------------------------------------------------------------------
+
+info_describes_a_segment() {
+	walctl_is 0 info "$scratch/sound/$two"
+	holds out 'segment 2, sealed'
+	grep -qE '^ +events +200 \(201 to 400\)$' out
+	grep -qE '^ +sealed by +writer$' out
+	grep -qE '^ +chain +[0-9a-f]{16}$' out
+	walctl_is 0 info --json "$scratch/sound/$two"
+	jq -e '.segment == 2 and .state == "sealed" and .events == 200 and .first_event == 201 and
+		.last_event == 400 and .block_size == 4096 and .framing == "line" and
+		.sealed_by == "writer" and (.log | length) == 36 and
+		(.header_checksum | test("^[0-9a-f]{16}$")) and .closed >= .created' out >/dev/null
+	is 'the file size' "$(jq .file_bytes out)" "$(stat -c %s "$scratch/sound/$two")"
+	is 'the payload size' "$(jq .payload_bytes out)" "$(lines 201 400 | wc -c)"
+}
+
+info_describes_a_store() {
+	walctl_is 0 info "$scratch/sound"
+	holds out 'held by          nobody'
+	holds out 'closed           cleanly'
+	grep -qE '^  0000000003  active +401 +600 +200 ' out
+	walctl_is 0 info --json "$scratch/sound" "$scratch/sound/$one"
+	is 'the number of lines' "$(wc -l <out)" 2
+	head -n 1 out | jq -e '.kind == "store" and .clean and .holder == null and
+		.durable_event == 600 and
+		[.segments[].events] == [200, 200, 200] and
+		.segment_size == .segments[2].file_bytes' >/dev/null
+}
+
+info_marks_damage() {
+	copy_store
+	dd if=/dev/zero of="store/$two" bs=4096 count=1 conv=notrunc status=none
+	walctl_is 1 info store
+	grep -qE '^  0000000002  damaged' out
+	holds out "store/$two: offset 0: not a walfs segment"
+	walctl_is 1 info --json store
+	jq -e '.segments[1].state == "damaged" and
+		.segments[1].fault.kind == "not a walfs segment"' out >/dev/null
+}
+
+info_says_what_is_missing() {
+	copy_store
+	rm "store/$two"
+	walctl_is 1 info store
+	grep -qE '^  - +MISSING +201 +400$' out
+	walctl_is 1 info --json store
+	jq -e '.missing == [{"first_event": 201, "last_event": 400}]' out >/dev/null
+}
+
+# --- a store that is being written -------------------------------------------------------
+
+store_in_use_can_be_looked_at() {
+	local synced
+	mkfifo lines answers
+	"$mkstore" -b "$block" -s $((block * 16)) store <lines >answers &
+	exec 7>lines 8<answers
+	{ lines 1 300 && echo '@@rotate' && lines 301 450 && echo '@@sync'; } >&7
+	read -r -t 30 synced <&8
+	is 'the answer' "$synced" synced
+	walctl_is 0 verify store
+	holds out ' 450 events, '
+	walctl_is 0 cat store
+	lines 1 450 | cmp - out
+	walctl_is 0 info store
+	holds out 'mkstore (pid '
+	walctl_is 0 info --json store
+	is 'the holder' "$(jq -r .holder out)" "mkstore (pid $!)"
+	{ lines 451 460 && echo '@@sync'; } >&7
+	read -r -t 30 synced <&8
+	walctl_is 0 cat --from 445 store
+	lines 445 460 | cmp - out
+	exec 7>&-
+	wait
+	walctl_is 0 verify store
+}
+
+# --- options --------------------------------------------------------------------------------
+
+wrong_usage_is_trouble() {
+	local store=$scratch/sound
+	walctl_is 2
+	walctl_is 2 frobnicate
+	holds err "walctl: frobnicate: no such command"
+	walctl_is 2 verify
+	holds err "see 'walctl help verify'"
+	walctl_is 2 verify --frobnicate "$store"
+	holds err '--frobnicate is not an option here'
+	walctl_is 2 verify -x "$store"
+	holds err '-x is not an option here'
+	walctl_is 2 verify --json -q "$store"
+	walctl_is 2 cat --from
+	holds err '--from needs a value'
+	for id in 0 -1 +1 '' ' 1' 1x x 99999999999999999999; do
+		walctl_is 2 cat --from "$id" "$store"
+		holds err 'is no event id'
+	done
+	walctl_is 2 cat --from 2 --to 1 "$store"
+	for time in now '' 2026-13-01 2026-11-22T25:00:00Z @x; do
+		walctl_is 2 cat --since "$time" "$store"
+		holds err 'is no time'
+	done
+	walctl_is 2 cat --since 2026-01-02 --until 2026-01-01 "$store"
+	walctl_is 2 info
+	walctl_is 2 info -q "$store"
+	walctl_is 2 help frobnicate
+}
+
+help_is_there() {
+	walctl_is 0 help
+	holds out 'verify '
+	walctl_is 0 --help
+	walctl_is 0 -h
+	for command in verify cat info; do
+		walctl_is 0 help $command
+		holds out 'examples:'
+		cp out help
+		walctl_is 0 $command --help
+		cmp help out
+		walctl_is 0 $command -h
+		cmp help out
+	done
+	walctl_is 0 --version
+	grep -qE '^walctl [0-9]+[.][0-9]+[.][0-9]+$' out
+	walctl_is 0 -V
+}
+
+it 'info describes a segment' info_describes_a_segment
+it 'info describes a store' info_describes_a_store
+it 'info marks damage' info_marks_damage
+it 'info says which events are missing' info_says_what_is_missing
+it 'a store in use can be verified, printed and described' store_in_use_can_be_looked_at
+it 'wrong usage is trouble' wrong_usage_is_trouble
+it 'help and version are there' help_is_there
