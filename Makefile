@@ -77,7 +77,8 @@ JANSSON_CFLAGS := $(call pkg_cflags,jansson)
 JANSSON_LIBS := $(call pkg_libs,jansson)
 CHECK_CFLAGS := $(call pkg_cflags,check)
 CHECK_LIBS := $(call pkg_libs,check)
-# xxhash is compiled in (XXH_INLINE_ALL); the library is for whoever does not.
+# xxhash is compiled in (XXH_INLINE_ALL) for short inputs; for long ones its library
+# chooses by the processor (core/checksum.c).
 XXHASH_CFLAGS := $(call pkg_cflags,libxxhash)
 XXHASH_LIBS := $(call pkg_libs,libxxhash)
 
@@ -180,7 +181,7 @@ $(BUILD)/libwal.a: $(CORE_OBJ) $(BUILD)/sources
 link = $(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) $(1)
 
 $(BUILD)/walctl: $(WALCTL_OBJ) $(LIBWAL) $(BUILD)/sources
-	$(call link,-pthread $(JANSSON_LIBS))
+	$(call link,-pthread $(JANSSON_LIBS) $(XXHASH_LIBS))
 
 $(BUILD)/walfs: $(FS_OBJ) $(LIBWAL) $(BUILD)/sources
 	$(call link,-pthread $(FUSE_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS))
@@ -275,7 +276,8 @@ $(BUILD)/fuzz/fuzz_options: FUZZ_LIBS = $(FUSE_LIBS)
 
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/%.o \
 		$(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(FUZZ_WITH)) $(BUILD)/sources
-	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer $(FUZZ_SANITIZER) -pthread -o $@ $(filter %.o,$^) $(FUZZ_LIBS)
+	$(call say,LD,$@)$(CLANG) -fsanitize=fuzzer $(FUZZ_SANITIZER) -pthread -o $@ $(filter %.o,$^) $(FUZZ_LIBS) \
+		$(XXHASH_LIBS)
 
 # --- installing --------------------------------------------------------------
 
@@ -287,7 +289,7 @@ INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man/man1
 
 $(BUILD)/libwal.pc: export PC_TEXT = prefix=$(PREFIX)\nName: libwal\nDescription: the log behind \
 	walfs, as a library\nVersion: $(VERSION)\nCflags: -I$${prefix}/include\nLibs: \
-	-L$${prefix}/lib -lwal -pthread
+	-L$${prefix}/lib -lwal -lxxhash -pthread
 $(BUILD)/libwal.pc: FORCE
 	@mkdir -p $(@D)
 	@printf '%b\n' "$$PC_TEXT" >$@

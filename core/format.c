@@ -28,12 +28,12 @@ bool wal_is_zero(const void *buf, size_t size)
 
 uint64_t wal_chain_start(const uint8_t log[16])
 {
-	return XXH3_64bits(log, 16);
+	return wal_checksum(log, 16, 0);
 }
 
 uint64_t wal_chain_restart(const uint8_t log[16], uint32_t segment_index)
 {
-	return XXH3_64bits_withSeed(log, 16, segment_index);
+	return wal_checksum(log, 16, segment_index);
 }
 
 bool wal_chain_is_restart(const uint8_t log[16], uint32_t segment_index, uint64_t prev_chain,
@@ -45,7 +45,7 @@ bool wal_chain_is_restart(const uint8_t log[16], uint32_t segment_index, uint64_
 
 static uint64_t segment_header_checksum(const struct wal_disk_segment_header *disk, uint64_t seed)
 {
-	return XXH3_64bits_withSeed(disk, offsetof(struct wal_disk_segment_header, header_checksum),
+	return wal_checksum(disk, offsetof(struct wal_disk_segment_header, header_checksum),
 				    seed);
 }
 
@@ -160,13 +160,13 @@ bool wal_segment_bytes_are_possible(uint64_t segment_bytes, uint32_t block_size)
 
 static uint64_t block_chain(const struct wal_disk_block_header *disk, uint64_t previous_chain)
 {
-	return XXH3_64bits_withSeed(disk, offsetof(struct wal_disk_block_header, chained_checksum),
+	return wal_checksum(disk, offsetof(struct wal_disk_block_header, chained_checksum),
 				    previous_chain);
 }
 
 static uint64_t block_header_checksum(const struct wal_disk_block_header *disk, uint64_t seed)
 {
-	return XXH3_64bits_withSeed(disk, offsetof(struct wal_disk_block_header, header_checksum),
+	return wal_checksum(disk, offsetof(struct wal_disk_block_header, header_checksum),
 				    seed);
 }
 
@@ -190,7 +190,7 @@ void wal_block_header_finalize(struct wal_block_header *header, const uint8_t *d
 			       uint64_t previous_chain, uint64_t segment_prev_chain,
 			       struct wal_disk_block_header *disk)
 {
-	header->block_checksum = XXH3_64bits(data, header->used_bytes);
+	header->block_checksum = wal_checksum(data, header->used_bytes, 0);
 	wal_block_header_encode(header, segment_prev_chain, disk);
 	/* The chain covers the fields before it, and is itself covered by the header checksum. */
 	header->chain = block_chain(disk, previous_chain);
@@ -242,7 +242,7 @@ enum wal_fault_kind wal_block_check(const uint8_t *block, uint64_t segment_prev_
 	if (kind)
 		return kind;
 	*offset = (uint32_t)WAL_BLOCK_HEADER;
-	if (XXH3_64bits(data, header->used_bytes) != header->block_checksum)
+	if (wal_checksum(data, header->used_bytes, 0) != header->block_checksum)
 		return WAL_FAULT_BLOCK_CHECKSUM;
 	*offset += header->used_bytes;
 	if (!wal_is_zero(data + header->used_bytes,

@@ -12,8 +12,21 @@
 #include <walfs/format.h>
 #include <walfs/wal.h>
 
+#include "core/checksum.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+/* Where XXH3 goes over to its algorithm for long inputs. */
+#define WAL_CHECKSUM_SHORT_MAX 240u
+
+/* The one checksum of the format: XXH3-64, with a seed or 0. */
+static inline uint64_t wal_checksum(const void *data, size_t size, uint64_t seed)
+{
+	if (size <= WAL_CHECKSUM_SHORT_MAX)
+		return XXH3_64bits_withSeed(data, size, seed);
+	return wal_checksum_long(data, size, seed);
+}
 
 static inline wal_le16 wal_to_le16(uint16_t v)
 {
@@ -80,8 +93,8 @@ static inline uint32_t wal_event_flags(const struct wal_disk_event *event)
 static inline uint32_t wal_event_checksum(const struct wal_disk_event *event, uint32_t length,
 					  uint64_t prev_chain, uint64_t id)
 {
-	return (uint32_t)XXH3_64bits_withSeed((const uint8_t *)event + 4,
-					      WAL_EVENT_HEADER - 4 + length, prev_chain + id);
+	return (uint32_t)wal_checksum((const uint8_t *)event + 4, WAL_EVENT_HEADER - 4 + length,
+				      prev_chain + id);
 }
 
 bool wal_is_zero(const void *buf, size_t size);

@@ -17,7 +17,7 @@ union slot {
 
 static uint64_t slot_checksum(const struct wal_disk_meta_slot *disk)
 {
-	return XXH3_64bits(disk, offsetof(struct wal_disk_meta_slot, slot_checksum));
+	return wal_checksum(disk, offsetof(struct wal_disk_meta_slot, slot_checksum), 0);
 }
 
 static void slot_encode(const struct wal_meta *meta, union slot *slot)

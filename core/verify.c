@@ -192,7 +192,7 @@ static void check_data(struct verifier *v, uint32_t block)
 	const uint8_t *data = v->block + WAL_BLOCK_HEADER;
 	uint32_t used = v->header.used_bytes;
 
-	if (XXH3_64bits(data, used) != v->header.block_checksum)
+	if (wal_checksum(data, used, 0) != v->header.block_checksum)
 		report(v, WAL_FAULT_BLOCK_CHECKSUM, block, data_offset(v, block), "%s", "");
 	check_events(v, block);
 	if (!wal_is_zero(data + used, wal_block_data_size(v->r->header.block_size) - used))
