@@ -2,8 +2,6 @@
 #include "core/committer.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "core/log.h"
 #include "core/thread.h"
@@ -43,31 +41,31 @@ static void answer(struct wal_log *log, struct wal_sync *sync, int error)
 }
 
 /*
- * Lock held; dropped while the disk works. The descriptor is a duplicate: the
- * segment may be sealed and closed meanwhile. A duplicate shares the original's
- * error cursor, so where the maintainer has begun to sync the same segment, an
- * error may have been told to it alone: then its word counts, not this one's.
+ * Lock held; dropped while the disk works. Meanwhile the maintainer may sync the
+ * same segment, and it has the same descriptor, whose error is told once: to it
+ * alone, perhaps. Then its word counts, not this one's.
  */
 static int sync_active(struct wal_log *log)
 {
+	struct wal_committer *c = &log->committer;
 	struct wal_durable end = wal_log_end(log);
 	uint32_t index = log->writer.header.index;
 	bool name_too = !log->writer.name_is_durable, still_active;
 	uint64_t start = wal_clock_ns();
-	int fd, err;
+	int fd = log->writer.fd, err;
 
-	fd = fcntl(log->writer.fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
+	c->syncing = index; /* it is not closed before this is done */
 	pthread_mutex_unlock(&log->lock);
 	err = log->io->fdatasync(log->io, fd);
 	if (!err && name_too)
 		err = log->io->fsync(log->io, log->dirfd);
-	close(fd);
 	pthread_mutex_lock(&log->lock);
+	c->syncing = 0;
 	wal_count(&log->telemetry, WAL_COUNT_SYNCS, 1);
 	wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC, start);
 	still_active = log->writer.header.index == index;
+	if (!still_active)
+		pthread_cond_broadcast(&log->maintainer.moved);
 	if (!err && still_active && wal_segment_writer_has_fault(&log->writer))
 		err = -EIO;
 	if (!err && still_active)
@@ -79,6 +77,12 @@ static int sync_active(struct wal_log *log)
 		wal_log_set_durable(log, &end);
 	}
 	return log->failed;
+}
+
+void wal_committer_leave(struct wal_log *log, uint32_t segment)
+{
+	while (log->committer.syncing == segment)
+		pthread_cond_wait(&log->maintainer.moved, &log->lock);
 }
 
 /*
@@ -115,41 +119,55 @@ static int commit(struct wal_log *log)
 	return err;
 }
 
-/* Lock held. Return: false to stop. */
+/* Lock held, dropped while the disk works. One commit: all who wait are answered. */
+static void commit_once(struct wal_log *log)
+{
+	struct wal_sync *waiting = take_waiting(&log->committer);
+	int err = waiting || is_dirty(log) ? commit(log) : 0;
+
+	pthread_mutex_unlock(&log->lock);
+	answer(log, waiting, err);
+	pthread_mutex_lock(&log->lock);
+}
+
+/* Lock held. The next one may commit: the thread, if somebody waits for it. */
+static void give_up_lead(struct wal_committer *c)
+{
+	c->busy = false;
+	if (c->first || c->stop)
+		pthread_cond_broadcast(&c->wake);
+}
+
+/* Lock held. Return: false to stop; else the thread has the lead. */
 static bool wait_for_work(struct wal_log *log)
 {
 	struct wal_committer *c = &log->committer;
 	struct timespec until;
+	bool due = false;
 
-	if (!c->interval_ms) {
-		while (!c->first && !c->stop)
-			pthread_cond_wait(&c->wake, &log->lock);
-		return c->first || !c->stop;
-	}
 	wal_deadline(&until, c->interval_ms);
-	while (!c->first && !c->stop) {
-		if (pthread_cond_timedwait(&c->wake, &log->lock, &until) != ETIMEDOUT)
-			continue;
-		if (is_dirty(log))
-			return true;
-		wal_deadline(&until, c->interval_ms);
+	while (c->busy || (!c->first && !c->stop && !due)) {
+		if (!c->interval_ms) {
+			pthread_cond_wait(&c->wake, &log->lock);
+		} else if (pthread_cond_timedwait(&c->wake, &log->lock, &until) == ETIMEDOUT) {
+			due = !c->busy && is_dirty(log);
+			wal_deadline(&until, c->interval_ms);
+		}
 	}
-	return c->first || !c->stop;
+	if (!c->first && c->stop)
+		return false;
+	c->busy = true;
+	return true;
 }
 
 static void *run(void *arg)
 {
 	struct wal_log *log = arg;
-	struct wal_sync *waiting;
-	int err;
 
 	pthread_mutex_lock(&log->lock);
 	while (wait_for_work(log)) {
-		waiting = take_waiting(&log->committer);
-		err = waiting || is_dirty(log) ? commit(log) : 0;
-		pthread_mutex_unlock(&log->lock);
-		answer(log, waiting, err);
-		pthread_mutex_lock(&log->lock);
+		commit_once(log);
+		give_up_lead(&log->committer);
 	}
 	pthread_mutex_unlock(&log->lock);
 	return NULL;
@@ -178,27 +196,64 @@ void wal_committer_stop(struct wal_log *log)
 		return;
 	pthread_mutex_lock(&log->lock);
 	c->stop = true;
-	pthread_cond_signal(&c->wake);
+	pthread_cond_broadcast(&c->wake);
 	pthread_mutex_unlock(&log->lock);
 	pthread_join(c->thread, NULL);
 	pthread_cond_destroy(&c->wake);
 	c->running = false;
 }
 
+/* --- asking for a sync ------------------------------------------------------------- */
+
+/* Lock held. */
+static void enqueue(struct wal_committer *c, struct wal_sync *sync)
+{
+	sync->next = NULL;
+	*c->last = sync;
+	c->last = &sync->next;
+}
+
 void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync)
 {
 	struct wal_committer *c = &log->committer;
 
-	sync->next = NULL;
 	sync->start_ns = wal_clock_ns();
 	if (!c->running) {
 		sync->done(sync, 0); /* read-only: nothing was appended */
 		return;
 	}
 	pthread_mutex_lock(&log->lock);
-	*c->last = sync;
-	c->last = &sync->next;
-	pthread_cond_signal(&c->wake);
+	enqueue(c, sync);
+	if (!c->busy)
+		pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&log->lock);
+}
+
+bool wal_log_sync_join(struct wal_log *log, struct wal_sync *sync)
+{
+	struct wal_committer *c = &log->committer;
+	bool lead;
+
+	sync->start_ns = wal_clock_ns();
+	if (!c->running) {
+		sync->done(sync, 0);
+		return false;
+	}
+	pthread_mutex_lock(&log->lock);
+	enqueue(c, sync);
+	lead = !c->busy;
+	c->busy = true;
+	pthread_mutex_unlock(&log->lock);
+	return lead;
+}
+
+void wal_log_sync_lead(struct wal_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	do {
+		commit_once(log);
+	} while (log->committer.first);
+	give_up_lead(&log->committer);
 	pthread_mutex_unlock(&log->lock);
 }
 
@@ -227,7 +282,13 @@ int wal_log_sync(struct wal_log *log)
 
 	pthread_mutex_init(&w.lock, NULL);
 	pthread_cond_init(&w.wake, NULL);
-	wal_log_sync_start(log, &w.sync);
+	if (wal_log_sync_join(log, &w.sync)) {
+		/* Once answered, the caller does no more for others: the thread goes on. */
+		pthread_mutex_lock(&log->lock);
+		commit_once(log);
+		give_up_lead(&log->committer);
+		pthread_mutex_unlock(&log->lock);
+	}
 	pthread_mutex_lock(&w.lock);
 	while (!w.done)
 		pthread_cond_wait(&w.wake, &w.lock);

@@ -55,6 +55,7 @@ static void seal_oldest(struct wal_log *log)
 	uint32_t index = closed->info.index;
 	int err;
 
+	wal_committer_leave(log, index);
 	pthread_mutex_unlock(&log->lock);
 	err = wal_segment_writer_seal(&closed->writer, closed->closed_ns);
 	pthread_mutex_lock(&log->lock);
@@ -74,8 +75,10 @@ static void drop_all(struct wal_log *log)
 {
 	struct wal_segment_maintainer *m = &log->maintainer;
 
-	while (m->count > 0)
+	while (m->count > 0) {
+		wal_committer_leave(log, m->queue[m->count - 1].info.index);
 		wal_segment_writer_close(&m->queue[--m->count].writer, false);
+	}
 	pthread_cond_broadcast(&m->moved);
 }
 

@@ -792,6 +792,55 @@ START_TEST(syncs_that_come_while_one_runs_share_the_next)
 }
 END_TEST
 
+static void *close_in_thread(void *arg)
+{
+	close_log();
+	return arg;
+}
+
+START_TEST(who_joins_first_leads_and_answers_for_all)
+{
+	static struct counted_sync syncs[SYNCS];
+
+	open_log();
+	for (int i = 0; i < SYNCS; i++) {
+		log_put_lines(&handle, (uint64_t)i + 1, (uint64_t)i + 1);
+		syncs[i].sync.done = count_done;
+		ck_assert_int_eq(wal_log_sync_join(wal, &syncs[i].sync), i == 0);
+	}
+	/* Nobody else commits meanwhile, however many ask. */
+	ck_assert_uint_eq(position().durable_event, 0);
+	wal_log_sync_lead(wal);
+	for (int i = 0; i < SYNCS; i++) {
+		ck_assert_int_eq(atomic_load(&syncs[i].calls), 1);
+		ck_assert_int_eq(atomic_load(&syncs[i].error), 0);
+	}
+	ck_assert_uint_eq(position().durable_event, SYNCS);
+	/* The next one finds nobody at it again. */
+	ck_assert(wal_log_sync_join(wal, &syncs[0].sync));
+	wal_log_sync_lead(wal);
+}
+END_TEST
+
+START_TEST(a_lead_that_was_not_taken_up_yet_is_waited_for_at_close)
+{
+	static struct counted_sync sync;
+	pthread_t closer;
+
+	open_log();
+	log_put(&handle, "line\n");
+	sync.sync.done = count_done;
+	ck_assert(wal_log_sync_join(wal, &sync.sync));
+	ck_assert_int_eq(pthread_create(&closer, NULL, close_in_thread, NULL), 0);
+	usleep(20000);
+	ck_assert_int_eq(atomic_load(&sync.calls), 0);
+	wal_log_sync_lead(wal);
+	pthread_join(closer, NULL);
+	ck_assert_int_eq(atomic_load(&sync.calls), 1);
+	ck_assert_int_eq(atomic_load(&sync.error), 0);
+}
+END_TEST
+
 START_TEST(closing_answers_every_sync_that_was_started)
 {
 	static struct counted_sync syncs[SYNCS];
@@ -1309,6 +1358,8 @@ static void add_syncing(Suite *suite)
 	tcase_add_test(t, the_position_on_disk_is_never_ahead_and_soon_there);
 	tcase_add_test(t, an_interval_syncs_without_being_asked);
 	tcase_add_test(t, syncs_that_come_while_one_runs_share_the_next);
+	tcase_add_test(t, who_joins_first_leads_and_answers_for_all);
+	tcase_add_test(t, a_lead_that_was_not_taken_up_yet_is_waited_for_at_close);
 	tcase_add_test(t, closing_answers_every_sync_that_was_started);
 	tcase_add_test(t, events_of_several_threads_are_all_there_once_and_in_each_thread_s_order);
 }

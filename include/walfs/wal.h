@@ -454,7 +454,7 @@ int wal_log_hold(struct wal_log *log, struct wal_hold *hold, size_t size);
 
 /* One request to make everything appended before it durable. */
 struct wal_sync {
-	void (*done)(struct wal_sync *sync, int error); /* in the committer's thread */
+	void (*done)(struct wal_sync *sync, int error); /* in the thread that commits */
 	struct wal_sync *next;				/* the log's, and so is the next */
 	uint64_t start_ns;
 };
@@ -466,7 +466,15 @@ struct wal_sync {
  * commit). done() must not call the log. A failed sync makes the log read-only.
  */
 void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync);
-/* The same, and waits. Return: 0; -EIO, -EROFS ... Not from done(). */
+/*
+ * The same, for a thread that can wait but has something to do first. Return: whether
+ * nobody is committing and the caller must, by calling wal_log_sync_lead() soon; it
+ * is then the one that answers, and saves the wake-up of another thread.
+ */
+bool wal_log_sync_join(struct wal_log *log, struct wal_sync *sync);
+/* Commits until nobody waits any more. Only after a join that returned true, and once. */
+void wal_log_sync_lead(struct wal_log *log);
+/* Syncs and waits. Return: 0; -EIO, -EROFS ... Not from done(). */
 int wal_log_sync(struct wal_log *log);
 
 /*
