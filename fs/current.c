@@ -21,7 +21,7 @@ struct parked_sync {
 	size_t written; /* 0: the request was not a write */
 };
 
-/* In the log's thread. */
+/* In the thread that commits. */
 static void sync_done(struct wal_sync *sync, int error)
 {
 	struct parked_sync *parked = (struct parked_sync *)sync;
@@ -58,7 +58,7 @@ static void reply_when_durable(fuse_req_t req, size_t written)
 	pthread_mutex_lock(&fs->sync_lock);
 	fs->syncs++;
 	pthread_mutex_unlock(&fs->sync_lock);
-	wal_log_sync_start(fs->log, &parked->sync);
+	fs->lead = wal_log_sync_join(fs->log, &parked->sync);
 }
 
 void walfs_syncs_wait(struct walfs *fs)

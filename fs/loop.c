@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The request loop. One thread reads requests in the order in which the kernel
- * queued them: with several, a RELEASE is overtaken by the same process's next
- * request now and then, and an unfinished line would come too late.
+ * The request loop. One thread at a time reads requests, in the order in which the
+ * kernel queued them, and handles each before the next is read: where several do, a
+ * RELEASE is overtaken by the same process's next request now and then, and an
+ * unfinished line would come too late.
+ *
+ * There are two such threads, and the right to read is a lock. The one that has read
+ * a request to make the log durable, and found nobody at that, gives the right to the
+ * other and does it itself: the disk works while the other wakes up.
  */
 #include <errno.h>
 #include <poll.h>
@@ -78,33 +83,74 @@ static void wait_for_request(struct walfs *fs)
 	poll(fds, 2, -1);
 }
 
-int walfs_loop(struct walfs *fs)
+/* Nothing is in hand. Whoever reads next is the other thread, or this one again. */
+static void commit(struct walfs *fs)
+{
+	fs->lead = false;
+	pthread_mutex_unlock(&fs->reading);
+	wal_log_sync_lead(fs->log);
+	pthread_mutex_lock(&fs->reading);
+}
+
+static void handle(struct walfs *fs, const struct fuse_buf *buffer)
+{
+	/* in memory: nothing here asks libfuse for splice() */
+	walfs_opstats_begin(&fs->opstats, buffer->mem);
+	fuse_session_process_buf(fs->session, buffer);
+	walfs_opstats_end(&fs->opstats);
+	walfs_locks_reap(fs);
+	walfs_handles_reap(fs);
+}
+
+/* Reads and handles a request, or waits for one. Return: whether it is over; error tells why. */
+static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *error)
+{
+	int got = fuse_session_receive_buf(fs->session, buffer);
+
+	*error = 0;
+	if (got > 0) {
+		handle(fs, buffer);
+		if (fs->lead)
+			commit(fs);
+		if (++fs->requests % REQUESTS_BETWEEN_SIGNALS)
+			return false;
+	} else if (got == -EAGAIN) {
+		wait_for_request(fs);
+	} else if (got < 0 && got != -EINTR) {
+		*error = is_over(got) ? 0 : got;
+		return true;
+	}
+	return told_to_stop(fs);
+}
+
+/* Return: NULL. The first that sees the end says so, and why. */
+static void *read_requests(void *arg)
 {
 	struct fuse_buf buffer = {.mem = NULL};
-	unsigned requests = 0;
-	int got = 0;
+	struct walfs *fs = arg;
+	bool over = false;
+	int error = 0;
 
-	while (!fuse_session_exited(fs->session)) {
-		got = fuse_session_receive_buf(fs->session, &buffer);
-		if (got > 0) {
-			/* in memory: nothing here asks libfuse for splice() */
-			walfs_opstats_begin(&fs->opstats, buffer.mem);
-			fuse_session_process_buf(fs->session, &buffer);
-			walfs_opstats_end(&fs->opstats);
-			walfs_locks_reap(fs);
-			walfs_handles_reap(fs);
-			if (++requests % REQUESTS_BETWEEN_SIGNALS)
-				continue;
-		} else if (got == -EAGAIN) {
-			wait_for_request(fs);
-		} else if (got < 0 && got != -EINTR) {
-			break;
-		}
-		if (told_to_stop(fs)) {
-			got = 0;
-			break;
-		}
+	pthread_mutex_lock(&fs->reading);
+	while (!fs->over && !over) {
+		over = fuse_session_exited(fs->session) || turn(fs, &buffer, &error);
+		if (over && !fs->over)
+			fs->loop_error = error;
 	}
+	fs->over = true;
+	pthread_mutex_unlock(&fs->reading);
 	free(buffer.mem);
-	return got < 0 && got != -EAGAIN && got != -EINTR && !is_over(got) ? got : 0;
+	return NULL;
+}
+
+int walfs_loop(struct walfs *fs)
+{
+	pthread_t other;
+	int error = pthread_create(&other, NULL, read_requests, fs);
+
+	if (error)
+		return -error;
+	read_requests(fs);
+	pthread_join(other, NULL);
+	return fs->loop_error;
 }

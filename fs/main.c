@@ -245,6 +245,7 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 	fs->options = *options;
 	fs->signal_fd = -1;
 	note_start(fs);
+	pthread_mutex_init(&fs->reading, NULL);
 	pthread_mutex_init(&fs->checked.lock, NULL);
 	pthread_mutex_init(&fs->sync_lock, NULL);
 	pthread_cond_init(&fs->sync_done, NULL);
@@ -305,6 +306,7 @@ static int stop(struct walfs *fs)
 	if (fs->signal_fd >= 0)
 		close(fs->signal_fd);
 	walfs_checked_destroy(&fs->checked);
+	pthread_mutex_destroy(&fs->reading);
 	pthread_mutex_destroy(&fs->sync_lock);
 	pthread_cond_destroy(&fs->sync_done);
 	walfs_options_destroy(&fs->options);

@@ -3,11 +3,12 @@
  * The walfs daemon: FUSE requests to calls of libwal and back. Nothing here
  * knows how a log is stored; <walfs/wal.h> is all it sees of it.
  *
- * Threads: one thread reads every request in order and never waits for a disk
- * (loop.c). What must wait is parked: reads and checks go to a few workers
- * (workers.c), syncs to the log's committer. Whoever finishes a parked request
+ * Threads: one thread at a time reads every request in order, and whoever does
+ * never waits for a disk (loop.c). What must wait is parked: reads and checks go to
+ * a few workers (workers.c); a sync is done by the thread that read it, once the
+ * other reads on, or by whoever is at one. Whoever finishes a parked request
  * replies to it, exactly once. Unless a comment says otherwise, a function is
- * called by the loop's thread only.
+ * called by the thread that reads ("the loop") only.
  *
  * Errors are 0 or a negative errno; the sign is turned at the reply.
  */
@@ -322,6 +323,12 @@ struct walfs {
 	uint64_t started_ns;	   /* CLOCK_REALTIME */
 	uint64_t started_clock_ns; /* CLOCK_MONOTONIC */
 	_Atomic bool stopping;
+	/* The loop's: held by the thread that reads requests. It protects the next four. */
+	pthread_mutex_t reading;
+	bool lead; /* the request in hand has made its thread the one that commits */
+	bool over;
+	int loop_error;
+	unsigned requests;
 	/* Segments whose info is known to cost no read: a hint, by index modulo. */
 	_Atomic uint32_t warm[WALFS_WARM];
 	/* Syncs that the log has not answered. */
