@@ -123,6 +123,8 @@ int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *begin
 	err = wal_segment_writer_touch(&w);
 	if (!err) /* on the disk before it has its name: no header of zeros is ever found there */
 		err = wal_segment_writer_flush(&w, true);
+	if (!err && log->asked.io_method == WAL_IO_PWRITE)
+		err = wal_segment_writer_gather(&w);
 	if (!err)
 		err = start_and_publish(log, &w, beginning);
 	if (!err)
@@ -138,6 +140,17 @@ int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *begin
 	return 0;
 }
 
+/* Lock held. Did a store into a segment fail since it is the active one? */
+static bool has_lost_mapping(struct wal_log *log)
+{
+	if (!log->mapping_lost && wal_segment_writer_has_fault(&log->writer)) {
+		log->mapping_lost = true;
+		wal_log_fail(log, log->writer.header.index,
+			     log->writer.error ? "writing" : "its mapping", -EIO);
+	}
+	return log->mapping_lost;
+}
+
 /*
  * No sync here: what the new segment takes outlives the process by its name, and
  * a sync of it waits for the old one's (docs/DESIGN.md has the order and why).
@@ -148,6 +161,9 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	int err;
 
 	wal_segment_writer_finish(&log->writer);
+	/* Once it is handed over, nobody looks whether its bytes got into the file. */
+	if (has_lost_mapping(log))
+		return -EIO;
 	beginning = (struct wal_beginning){.index = log->writer.header.index + 1,
 					   .first_event = log->writer.next_event,
 					   .prev_chain = log->writer.start.chain};
@@ -163,16 +179,6 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	return 0;
 }
 
-/* Lock held. Did a store into a segment fail since it is the active one? */
-static bool has_lost_mapping(struct wal_log *log)
-{
-	if (!log->mapping_lost && wal_segment_writer_has_fault(&log->writer)) {
-		log->mapping_lost = true;
-		wal_log_fail(log, log->writer.header.index, "its mapping", -EIO);
-	}
-	return log->mapping_lost;
-}
-
 /*
  * Lock held; dropped where it has to wait, and then nothing was done.
  * Return: 0; -EAGAIN after waiting: look again; -ENOSPC, -EDQUOT, -EROFS, -EIO ...
@@ -183,9 +189,8 @@ static int rotate(struct wal_log *log)
 	struct wal_segment_writer next;
 	int err;
 
-	/* Once it is handed over, nobody looks at its mark any more. */
-	if (has_lost_mapping(log))
-		return -EIO;
+	/* Whoever comes while this one waits sees, and syncs, what was appended so far. */
+	wal_segment_writer_write_out(&log->writer);
 	if (log->maintainer.count == WAL_CLOSED_MAX) {
 		wal_count(&log->telemetry, WAL_COUNT_SEAL_WAITS, 1);
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
@@ -344,6 +349,7 @@ static ssize_t append_all(struct wal_log *log, const struct wal_record *records,
 		own = 0;
 		done++;
 	}
+	wal_segment_writer_write_out(&log->writer);
 	if (done == 0)
 		return err;
 	if (hold)

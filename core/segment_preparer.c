@@ -25,6 +25,8 @@ static int prepare(const struct wal_segment_preparer *p, const struct wal_segmen
 	err = wal_segment_writer_touch(w);
 	if (!err)
 		err = wal_segment_writer_flush(w, true);
+	if (!err && p->io_method == WAL_IO_PWRITE)
+		err = wal_segment_writer_gather(w);
 	if (err) {
 		wal_segment_writer_close(w, false);
 		return err;

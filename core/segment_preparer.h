@@ -18,6 +18,7 @@ struct wal_segment_preparer {
 	const struct wal_io *io;
 	int dirfd;
 	struct wal_telemetry *telemetry;
+	enum wal_io_method io_method;
 	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
 	void (*changed)(void *ctx, int error);
 	void *changed_ctx;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,10 +15,18 @@
 
 /* --- opening ------------------------------------------------------------------ */
 
+static uint64_t block_offset(const struct wal_segment_writer *w)
+{
+	return wal_block_offset(w->header.block_size, w->start.index);
+}
+
 static void begin_block(struct wal_segment_writer *w, uint32_t index)
 {
-	w->data = w->map + wal_block_offset(w->header.block_size, index) + WAL_BLOCK_HEADER;
+	uint64_t offset = wal_block_offset(w->header.block_size, index);
+
+	w->data = (w->gathered ? w->gathered : w->map + offset) + WAL_BLOCK_HEADER;
 	w->at = 0;
+	w->written = 0;
 	w->start = (struct wal_block_header){
 		.first_event_id = w->next_event,
 		.index = index,
@@ -105,6 +114,10 @@ int wal_segment_writer_touch(struct wal_segment_writer *w)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t from = (size_t)(w->data + w->at - w->map) & ~(page - 1);
 
+#ifdef MADV_HUGEPAGE
+	/* Large folios: a store into a page that was synced then costs no fault of its own. */
+	madvise(w->map + from, w->file_bytes - from, MADV_HUGEPAGE);
+#endif
 #ifdef MADV_POPULATE_WRITE
 	if (madvise(w->map + from, w->file_bytes - from, MADV_POPULATE_WRITE) == 0)
 		return 0;
@@ -114,6 +127,65 @@ int wal_segment_writer_touch(struct wal_segment_writer *w)
 	touch_pages(w->map + from, w->map + w->file_bytes, page);
 	return wal_segment_writer_has_fault(w) ? -EIO : 0;
 }
+
+/* --- gathering ------------------------------------------------------------------ */
+
+int wal_segment_writer_gather(struct wal_segment_writer *w)
+{
+	uint32_t size = (uint32_t)WAL_BLOCK_HEADER + w->at;
+	uint8_t *block = calloc(1, w->header.block_size);
+
+	if (!block)
+		return -ENOMEM;
+	memcpy(block, w->data - WAL_BLOCK_HEADER, size);
+	unmap_file(w);
+	w->gathered = block;
+	w->data = block + WAL_BLOCK_HEADER;
+	w->written = w->at;
+	return 0;
+}
+
+/* from: bytes of the current block, its header included. */
+static void put(struct wal_segment_writer *w, uint32_t from, uint32_t to)
+{
+	int err;
+
+	if (from >= to || w->error)
+		return;
+	err = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER + from, to - from,
+			    (off_t)(block_offset(w) + from));
+	w->error = err;
+}
+
+void wal_segment_writer_write_out(struct wal_segment_writer *w)
+{
+	if (!w->gathered)
+		return;
+	put(w, (uint32_t)WAL_BLOCK_HEADER + w->written, (uint32_t)WAL_BLOCK_HEADER + w->at);
+	w->written = w->at;
+}
+
+/* The same with the block's header, which was just made. */
+static void write_out_with_header(struct wal_segment_writer *w)
+{
+	if (!w->gathered)
+		return;
+	if (w->written > 0) {
+		put(w, 0, WAL_BLOCK_HEADER);
+		wal_segment_writer_write_out(w);
+	} else {
+		put(w, 0, (uint32_t)WAL_BLOCK_HEADER + w->at);
+		w->written = w->at;
+	}
+}
+
+static void forget_gathered(struct wal_segment_writer *w)
+{
+	free(w->gathered);
+	w->gathered = NULL;
+}
+
+/* --- beginning, and going on ------------------------------------------------------- */
 
 static int append_event(struct wal_segment_writer *w, const void *data, uint32_t length,
 			uint32_t flags, uint64_t timestamp_ns);
@@ -138,7 +210,9 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 		return err;
 	w->meta = *meta;
 	w->meta.kind = WAL_META_SEGMENT;
-	return wal_segment_writer_append_meta(w, &w->meta, created_ns);
+	err = wal_segment_writer_append_meta(w, &w->meta, created_ns);
+	wal_segment_writer_write_out(w);
+	return err ? err : w->error;
 }
 
 int wal_segment_writer_publish(struct wal_segment_writer *w)
@@ -348,7 +422,7 @@ uint64_t wal_segment_hold_limit(uint32_t block_size, uint64_t file_bytes)
 
 /* --- appending --------------------------------------------------------------------- */
 
-/* Writes the header of the current block into the mapping. */
+/* Writes the header of the current block, and what was gathered. */
 static void write_block_header(struct wal_segment_writer *w)
 {
 	struct wal_disk_block_header disk;
@@ -356,6 +430,7 @@ static void write_block_header(struct wal_segment_writer *w)
 	w->start.used_bytes = w->at;
 	wal_block_header_finalize(&w->start, w->data, w->chain, w->header.prev_chain, &disk);
 	memcpy(w->data - WAL_BLOCK_HEADER, &disk, sizeof(disk));
+	write_out_with_header(w);
 }
 
 static void next_block(struct wal_segment_writer *w)
@@ -364,6 +439,8 @@ static void next_block(struct wal_segment_writer *w)
 
 	write_block_header(w);
 	w->chain = w->start.chain;
+	if (w->gathered) /* behind the append point all is zero, here too */
+		memset(w->gathered, 0, WAL_BLOCK_HEADER + w->at);
 	begin_block(w, w->start.index + 1);
 	if (!w->telemetry)
 		return;
@@ -466,7 +543,7 @@ int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wa
 
 void wal_segment_writer_flush_partial(struct wal_segment_writer *w)
 {
-	if (w->at > 0)
+	if (w->at > 0 && !w->finished)
 		write_block_header(w);
 }
 
@@ -511,6 +588,7 @@ int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
 	wal_segment_writer_finish(w);
 	err = wal_segment_writer_flush(w, true);
 	unmap_file(w);
+	forget_gathered(w);
 	w->header.block_count = w->start.index + 1;
 	w->header.event_count = (uint32_t)(w->next_event - w->header.first_event_id);
 	w->header.closed_ns = closed_ns;
@@ -528,11 +606,12 @@ int wal_segment_writer_close(struct wal_segment_writer *w, bool sync)
 
 	if (w->fd < 0)
 		return 0;
-	if (w->map && w->published && sync) {
+	if ((w->map || w->gathered) && w->published && sync) {
 		wal_segment_writer_flush_partial(w);
 		err = wal_segment_writer_make_durable(w);
 	}
 	unmap_file(w);
+	forget_gathered(w);
 	close(w->fd);
 	w->fd = -1;
 	if (!w->published)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One mapped segment that is being written.
+ * One segment that is being written.
  *
- * Not thread-safe: one owner at a time, who may hand it on. append() makes no
- * system call, allocates nothing and takes no lock. Appended bytes are in the
- * file mapping at once; they are durable after flush(sync).
+ * Not thread-safe: one owner at a time, who may hand it on. append() allocates
+ * nothing, takes no lock, and in a mapped segment makes no system call: the bytes
+ * are in the file mapping at once. After gather() they are kept in memory for a block
+ * at most, and write_out() puts them into the file by pwrite. Either way they outlive
+ * the process once they are there, and are durable after flush(sync).
  *
  * The shape follows the SegmentWriter of the recorder design that this project
  * started from; docs/DESIGN.md says where it departs and why.
@@ -31,8 +33,11 @@ struct wal_segment_writer {
 	uint64_t file_bytes;
 	uint32_t data_size;
 	uint32_t block_limit;
-	uint8_t *map;
+	uint8_t *map; /* of the file; NULL after gather() */
 	struct wal_guard *guard;
+	uint8_t *gathered;  /* the current block, after gather(); NULL before */
+	uint32_t written;   /* of its data area: how much the file has */
+	int error;	    /* of a pwrite that failed: the file lacks what was appended */
 
 	/* The append point. */
 	uint8_t *data; /* of the current block */
@@ -62,6 +67,18 @@ int wal_segment_writer_open_new(struct wal_segment_writer *w, const struct wal_i
 
 /* Prefaults what is mapped behind the append point; changes no byte. Return: 0 or -errno. */
 int wal_segment_writer_touch(struct wal_segment_writer *w);
+
+/*
+ * From here on the file is not mapped: appends are gathered, see write_out(). Called
+ * once, when touch() has done its work. Return: 0; -ENOMEM, and nothing has changed.
+ */
+int wal_segment_writer_gather(struct wal_segment_writer *w);
+
+/*
+ * Puts what was gathered into the file; nothing to do in a mapped segment. An error
+ * shows in has_fault().
+ */
+void wal_segment_writer_write_out(struct wal_segment_writer *w);
 
 /*
  * Writes the active header and the segment record (its timestamp is created_ns).
@@ -147,7 +164,8 @@ uint64_t wal_segment_worst_cost(uint32_t block_size, size_t size);
 /*
  * Appends one record; one larger than the event limit becomes a MORE/CONT group.
  * timestamp_ns is raised to the last event's. Return: 0; -ENOSPC if it does not
- * fit (nothing is changed). A fault on the mapping shows in has_fault().
+ * fit (nothing is changed). A fault on the mapping shows in has_fault(), as does an
+ * error of writing out, which happens here where a block is full.
  */
 int wal_segment_writer_append(struct wal_segment_writer *w, const void *data, uint32_t size,
 			      uint32_t flags, uint64_t timestamp_ns);
@@ -155,10 +173,10 @@ int wal_segment_writer_append(struct wal_segment_writer *w, const void *data, ui
 int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wal_meta_record *meta,
 				   uint64_t timestamp_ns);
 
-/* The mapping failed (SIGBUS was survived): what was stored since may be lost. */
+/* The mapping failed (SIGBUS was survived), or a pwrite: what came since may be lost. */
 static inline bool wal_segment_writer_has_fault(const struct wal_segment_writer *w)
 {
-	return wal_guard_was_hit(w->guard);
+	return w->error || wal_guard_was_hit(w->guard);
 }
 
 /* Writes the last block's header: appending is over, the chain is known (start.chain). */

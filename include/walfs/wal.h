@@ -366,6 +366,15 @@ void wal_store_info_destroy(struct wal_store_info *info);
 
 struct wal_log;
 
+/*
+ * How appended bytes get into the file; each outlives the process when the append
+ * returns. docs/DESIGN.md has figures.
+ */
+enum wal_io_method {
+	WAL_IO_MAPPING = 0, /* stores into a mapping: no system call; the quickest append */
+	WAL_IO_PWRITE = 1,  /* a pwrite an append and block: syncs of small appends are quicker */
+};
+
 struct wal_log_options {
 	const struct wal_io *io;
 	const char *path;
@@ -374,6 +383,7 @@ struct wal_log_options {
 	uint64_t segment_size;	    /* of whole blocks, rounded down; 0: as the store has it */
 	struct wal_framing framing; /* noted in every segment */
 	uint32_t sync_interval_ms;  /* 0: only when asked */
+	enum wal_io_method io_method;
 	bool meta_strict;	    /* a sync is answered only when wal.meta knows of it, too */
 	uint32_t prepare_segments;  /* kept ready ahead, 1..8; 0: 2 */
 	uint32_t rotate_age_s;	    /* seal a segment that is older and not empty; 0: never */
