@@ -108,7 +108,11 @@ TEST_SRC := $(wildcard tests/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
 HELPER_SRC := $(wildcard tests/walctl/*.c tests/mount/*.c)
-BENCH_SRC := $(wildcard tests/bench/*.c)
+# tests/bench/X.c becomes tests/bench_X; bench*.c there is what they share, and
+# peer_*.c measures other logs, which only "make bench-peers" needs.
+BENCH_SHARED := $(wildcard tests/bench/bench*.c)
+PEER_SRC := $(wildcard tests/bench/peer_*.c)
+BENCH_SRC := $(filter-out $(BENCH_SHARED) $(PEER_SRC),$(wildcard tests/bench/*.c))
 
 # Sources from outside core that one test looks at: EXTRA_test_x := fs/y.c
 EXTRA_test_frame := $(wildcard fs/frame.c)
@@ -120,7 +124,8 @@ WALCTL_OBJ := $(call object,$(WALCTL_SRC))
 FS_OBJ := $(call object,$(FS_SRC))
 TEST_OBJ := $(call object,$(TEST_SRC))
 SUPPORT_OBJ := $(call object,$(SUPPORT_SRC))
-HELPER_OBJ := $(call object,$(HELPER_SRC) $(BENCH_SRC))
+HELPER_OBJ := $(call object,$(HELPER_SRC))
+BENCH_OBJ := $(call object,$(BENCH_SRC) $(BENCH_SHARED) $(PEER_SRC))
 FUZZ_WITH := $(CORE_SRC) $(wildcard tests/oracle*.c)
 # What one of them has besides, from outside core.
 FUZZ_WITH_options := $(wildcard fs/options.c fs/values.c)
@@ -172,7 +177,7 @@ $(TEST_OBJ) $(SUPPORT_OBJ): | need-check
 # It looks at a part of the daemon, whose header wants FUSE's.
 $(call object,tests/test_frame.c): PKG_CFLAGS += $(FUSE_CFLAGS)
 $(call object,tests/test_frame.c): | need-fuse3
-$(HELPER_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
+$(HELPER_OBJ) $(BENCH_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
 
 $(BUILD)/libwal.a: $(CORE_OBJ) $(BUILD)/sources
 	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(CORE_OBJ)
@@ -205,8 +210,32 @@ $(BUILD)/tests/$(1): $(call object,$(2)) $(LIBWAL) $(BUILD)/sources
 endef
 $(foreach source,$(HELPER_SRC),$(eval \
 	$(call helper_program,$(basename $(notdir $(source))),$(source))))
-$(foreach source,$(BENCH_SRC),$(eval \
-	$(call helper_program,bench_$(basename $(notdir $(source))),$(source))))
+
+# --- measuring: the programs of tests/bench --------------------------------------
+
+# bench_program(NAME, SOURCE); BENCH_LIBS is the program's own
+define bench_program
+$(BUILD)/tests/$(1): $(call object,$(2) $(BENCH_SHARED)) $(LIBWAL) $(BUILD)/sources
+	@mkdir -p $$(@D)
+	$$(call link,-pthread $(XXHASH_LIBS) $$(BENCH_LIBS))
+endef
+$(foreach source,$(BENCH_SRC) $(PEER_SRC),$(eval \
+	$(call bench_program,bench_$(basename $(notdir $(source))),$(source))))
+
+# The other logs that walfs is measured beside. No test needs them.
+$(BUILD)/tests/bench_peer_rocksdb: BENCH_LIBS = -lrocksdb
+$(BUILD)/tests/bench_peer_sqlite: BENCH_LIBS = $(call pkg_libs,sqlite3)
+
+# Debian has etcd's wal package as source, below the GOPATH of its Go packages.
+$(BUILD)/tests/bench_peer_etcd: tests/bench/peer_etcd/main.go Makefile
+	@mkdir -p $(@D)
+	$(call say,GO,$@)GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o $@ $<
+
+PEERS := $(addprefix $(BUILD)/tests/bench_,$(basename $(notdir $(PEER_SRC))) peer_etcd)
+
+.PHONY: bench-peers
+bench-peers: $(PEERS) ## what measures RocksDB, SQLite and etcd's wal (scripts/bench installs them)
+
 
 # tests/crash/crash_X.c becomes tests/crash_X; the other sources there are what they share.
 CRASH_SRC := $(wildcard tests/crash/crash_*.c)
