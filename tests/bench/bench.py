@@ -9,7 +9,7 @@ import json
 import re
 import subprocess
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
@@ -39,8 +39,9 @@ class Row:
     rounds: int = 5
     # Makes what the measurements need; the stack undoes it when the row is done.
     prepare: Callable[[ExitStack], None] | None = None
-    plot: str = ""  # the figure it is part of: see plots.py
-    x: float | None = None  # where, if that figure has an axis of numbers
+    plot: str = ""  # names of the figures that it is part of: see plots.py
+    label: str = ""  # a short title, for under a bar
+    x: float | None = None  # where, if the figure has an axis of numbers
 
 
 @dataclass
@@ -81,7 +82,6 @@ class Context:
     build: Path
     directory: Path  # for stores; of this run alone
     quick: bool = False
-    packages: dict[str, str] = field(default_factory=dict)  # of peers: version, or "" if missing
 
     def program(self, name: str) -> str:
         """The path of a measuring program: tests/bench/NAME.c."""
