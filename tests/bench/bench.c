@@ -65,6 +65,13 @@ uint64_t bench_number(const char *text)
 	return v;
 }
 
+bool bench_is_sync(const char *word)
+{
+	if (strcmp(word, "sync") != 0 && strcmp(word, "nosync") != 0)
+		bench_die(word, EINVAL);
+	return word[0] == 's';
+}
+
 char *bench_path(const char *dir, const char *name)
 {
 	char *path;

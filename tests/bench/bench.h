@@ -6,6 +6,7 @@
 #ifndef WALFS_TESTS_BENCH_H
 #define WALFS_TESTS_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ void bench_spin_until(uint64_t until_ns);
 void *bench_alloc(size_t size);
 /* Numbers, for the arguments: 4096, 0x1000; anything else ends the program. */
 uint64_t bench_number(const char *text);
+/* "sync" or "nosync"; anything else ends the program. */
+bool bench_is_sync(const char *word);
 /* DIR/NAME; free() it. */
 char *bench_path(const char *dir, const char *name);
 

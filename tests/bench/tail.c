@@ -313,13 +313,6 @@ static const char usage[] =
 	"store in DIR; write: write(2) to PATH, beside a process that does write and fdatasync\n"
 	"(NAME: what the result calls it).\n";
 
-static bool parse_sync(const char *word)
-{
-	if (strcmp(word, "sync") != 0 && strcmp(word, "nosync") != 0)
-		bench_die(word, EINVAL);
-	return word[0] == 's';
-}
-
 int main(int argc, char **argv)
 {
 	size_t events = 250000;
@@ -333,11 +326,11 @@ int main(int argc, char **argv)
 	if (argc > 5)
 		events = bench_number(argv[5]);
 	if (strcmp(argv[1], "file") == 0)
-		run_file(argv[2], argv[3], parse_sync(argv[4]), events);
+		run_file(argv[2], argv[3], bench_is_sync(argv[4]), events);
 	else if (strcmp(argv[1], "log") == 0)
-		run_log(argv[2], argv[3], parse_sync(argv[4]), events);
+		run_log(argv[2], argv[3], bench_is_sync(argv[4]), events);
 	else if (strcmp(argv[1], "write") == 0)
-		run_path(argv[2], argv[3], parse_sync(argv[4]), events);
+		run_path(argv[2], argv[3], bench_is_sync(argv[4]), events);
 	else
 		bench_die(argv[1], EINVAL);
 	return 0;
