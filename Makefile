@@ -213,9 +213,15 @@ $(foreach source,$(HELPER_SRC),$(eval \
 
 # --- measuring: the programs of tests/bench --------------------------------------
 
+# The daemon's own loop, without the daemon.
+EXTRA_bench_noop_fs := $(filter-out fs/main.c,$(FS_SRC))
+$(BUILD)/tests/bench_noop_fs: BENCH_LIBS = $(FUSE_LIBS) $(JANSSON_LIBS)
+$(call object,tests/bench/noop_fs.c): PKG_CFLAGS += $(FUSE_CFLAGS)
+$(call object,tests/bench/noop_fs.c): | need-fuse3 need-jansson
+
 # bench_program(NAME, SOURCE); BENCH_LIBS is the program's own
 define bench_program
-$(BUILD)/tests/$(1): $(call object,$(2) $(BENCH_SHARED)) $(LIBWAL) $(BUILD)/sources
+$(BUILD)/tests/$(1): $(call object,$(2) $(EXTRA_$(1)) $(BENCH_SHARED)) $(LIBWAL) $(BUILD)/sources
 	@mkdir -p $$(@D)
 	$$(call link,-pthread $(XXHASH_LIBS) $$(BENCH_LIBS))
 endef
@@ -236,6 +242,9 @@ PEERS := $(addprefix $(BUILD)/tests/bench_,$(basename $(notdir $(PEER_SRC))) pee
 .PHONY: bench-peers
 bench-peers: $(PEERS) ## what measures RocksDB, SQLite and etcd's wal (scripts/bench installs them)
 
+.PHONY: bench
+bench: ## measure walfs beside its limits and its peers: see scripts/bench -h
+	$(Q)scripts/bench
 
 # tests/crash/crash_X.c becomes tests/crash_X; the other sources there are what they share.
 CRASH_SRC := $(wildcard tests/crash/crash_*.c)
@@ -348,5 +357,5 @@ help: ## this list
 	@awk -F '## ' '/^[a-z-]+:.*## / { split($$1, name, ":"); printf "  %-16s %s\n", name[1], $$2 }' Makefile
 
 -include $(CORE_OBJ:.o=.d) $(WALCTL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TEST_OBJ:.o=.d) \
-	$(SUPPORT_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) \
-	$(STORM_OBJ:.o=.d)
+	$(SUPPORT_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) \
+	$(CRASH_OBJ:.o=.d) $(STORM_OBJ:.o=.d)

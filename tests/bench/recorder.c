@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Measures the recorder: how a segment is best prepared, what a rotation does to
- * the latency of appends, and what group commit gives. Prints figures, judges none.
+ * Measures the recorder: how a segment is best prepared, and what a rotation does to
+ * the latency of appends. Prints figures, judges none.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,79 +240,6 @@ static int run_latency(int argc, char **argv)
 	return 0;
 }
 
-/* --- commit: durable events a second, beside another file ------------------------------ */
-
-struct committer {
-	const char *path;
-	uint64_t until_ns;
-	_Atomic uint64_t done;
-};
-
-static void *commit_loop(void *arg)
-{
-	struct committer *c = arg;
-	char line[EVENT_BYTES];
-	int fd = open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-
-	if (fd < 0)
-		die(c->path, errno);
-	memset(line, 'x', sizeof(line));
-	line[sizeof(line) - 1] = '\n';
-	while (now_ns() < c->until_ns) {
-		if (write(fd, line, sizeof(line)) != (ssize_t)sizeof(line) || fdatasync(fd))
-			die(c->path, errno);
-		atomic_fetch_add(&c->done, 1);
-	}
-	close(fd);
-	return NULL;
-}
-
-static double commit_rate(const char *path, unsigned writers)
-{
-	const uint64_t length_ns = UINT64_C(1500000000);
-	struct committer c = {.path = path};
-	pthread_t threads[64];
-	unsigned i;
-
-	c.until_ns = now_ns() + length_ns;
-	for (i = 0; i < writers; i++) {
-		if (pthread_create(&threads[i], NULL, commit_loop, &c))
-			die("thread", EAGAIN);
-	}
-	for (i = 0; i < writers; i++)
-		pthread_join(threads[i], NULL);
-	return (double)c.done * 1e9 / (double)length_ns;
-}
-
-static double median3(const double *v)
-{
-	double low = v[0] < v[1] ? v[0] : v[1], high = v[0] < v[1] ? v[1] : v[0];
-
-	return v[2] < low ? low : v[2] > high ? high : v[2];
-}
-
-static int run_commit(int argc, char **argv)
-{
-	static const unsigned writers[] = {1, 4, 16, 64};
-	double a[3], b[3];
-	size_t i;
-	int round;
-
-	if (argc < 2)
-		return 2;
-	close(open(argv[1], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	for (i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
-		for (round = 0; round < 3; round++) {
-			a[round] = commit_rate(argv[0], writers[i]);
-			b[round] = commit_rate(argv[1], writers[i]);
-		}
-		printf("%2u writers: %9.0f durable events/s, beside %9.0f: %.2f times\n",
-		       writers[i], median3(a), median3(b), median3(a) / median3(b));
-		fflush(stdout);
-	}
-	return 0;
-}
-
 /* --- telemetry: what an append pays for being counted ------------------------------- */
 
 static int run_telemetry(int argc, char **argv)
@@ -342,13 +267,10 @@ static const char usage[] =
 	"usage: bench_recorder prefault DIR [ROUNDS]\n"
 	"       bench_recorder latency DIR [ROTATIONS [SEGMENT_BYTES [NS_PER_EVENT]]]\n"
 	"       bench_recorder telemetry [TIMES]\n"
-	"       bench_recorder commit MOUNT/current FILE\n"
 	"\n"
 	"prefault: ways to make a 64 MiB segment ready, and what a sync costs afterwards\n"
 	"latency:  of appends in the core, across rotations and without, in turn\n"
-	"telemetry: what an append pays for being counted and timed\n"
-	"commit:   write and fdatasync of 64-byte lines by 1, 4, 16 and 64 threads, on the\n"
-	"          mount and on an ordinary file, in turn; medians of three\n";
+	"telemetry: what an append pays for being counted and timed\n";
 
 int main(int argc, char **argv)
 {
@@ -358,8 +280,6 @@ int main(int argc, char **argv)
 		return run_latency(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "telemetry") == 0)
 		return run_telemetry(argc - 2, argv + 2);
-	if (argc > 3 && strcmp(argv[1], "commit") == 0)
-		return run_commit(argc - 2, argv + 2);
 	fputs(usage, stderr);
 	return 2;
 }
