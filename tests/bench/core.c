@@ -27,13 +27,17 @@ static const char usage[] =
 	"       bench_core replay DIR\n"
 	"       bench_core remove DIR\n"
 	"\n"
-	"append:  EVENTS of SIZE bytes, ns an event. HOW: clock (one read an event and nothing\n"
-	"         else), memcpy (into a prefaulted mapping),\n"
-	"         writer (wal_segment_writer_append and a clock an event, prefaulted), prepared (the\n"
-	"         same in a segment as the preparer leaves it), log (wal_log_append, one event a\n"
-	"         call), batch (64 of them or 64 KiB a call), durable (the same, and a sync at the\n"
-	"         end), pwrite (of 64 KiB blocks), pwrite-durable (and fdatasync each SEGMENT_BYTES,\n"
-	"         64 MiB unless told). Without SEGMENT_BYTES nothing rotates.\n"
+	"append:  EVENTS of SIZE bytes, ns an event. Without SEGMENT_BYTES nothing rotates. HOW:\n"
+	"         clock     one read of it an event, and nothing else\n"
+	"         memcpy    into a prefaulted mapping\n"
+	"         writer    wal_segment_writer_append and a clock an event, prefaulted\n"
+	"         prepared  the same in a segment as the preparer leaves it: synced\n"
+	"         log       wal_log_append, one event a call\n"
+	"         synced    the same and wal_log_sync, each event\n"
+	"         batch     wal_log_append, 64 events or 64 KiB a call\n"
+	"         durable   the same, and wal_log_sync at the end\n"
+	"         pwrite    blocks of 64 KiB to one file\n"
+	"         pwrite-durable  and fdatasync each SEGMENT_BYTES (64 MiB) and at the end\n"
 	"latency: of 64-byte appends, one each PACE_NS, with as many rotations, or with none\n"
 	"fill:    a store of sealed segments in DIR/store, for replay and walctl verify\n"
 	"replay:  its events through the public reader, a callback each\n";
@@ -208,6 +212,20 @@ static void append_log(struct run *r)
 		bench_log_append(&r->log, &record, 1);
 }
 
+static void append_synced(struct run *r)
+{
+	const struct wal_record record = {.data = r->payload, .size = r->size};
+	uint64_t i;
+	int err = 0;
+
+	for (i = 0; i < r->events && !err; i++) {
+		bench_log_append(&r->log, &record, 1);
+		err = wal_log_sync(r->log.log);
+	}
+	if (err)
+		bench_die("sync", err);
+}
+
 static void append_batch(struct run *r)
 {
 	struct wal_record records[BATCH_MAX];
@@ -275,6 +293,7 @@ static const struct way ways[] = {
 	{"writer", prepare_writer, append_writer, finish_writer},
 	{"prepared", prepare_writer_synced, append_writer, finish_writer},
 	{"log", prepare_log, append_log, finish_log},
+	{"synced", prepare_log, append_synced, finish_log},
 	{"batch", prepare_log, append_batch, finish_log},
 	{"durable", prepare_log, append_batch_durable, finish_log},
 	{"pwrite", open_file, append_pwrite, close_file},
