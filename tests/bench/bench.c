@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 void bench_die(const char *what, int err)
@@ -35,6 +36,14 @@ uint64_t bench_thread_cpu_ns(void)
 uint64_t bench_cpu_ns(void)
 {
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+uint64_t bench_preemptions(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return (uint64_t)usage.ru_nivcsw;
 }
 
 void bench_spin_until(uint64_t until_ns)

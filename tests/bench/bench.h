@@ -18,6 +18,9 @@ uint64_t bench_now_ns(void);
 uint64_t bench_thread_cpu_ns(void);
 uint64_t bench_cpu_ns(void);
 
+/* How often this thread was made to wait for others on its core: their noise. */
+uint64_t bench_preemptions(void);
+
 /* Waits without sleeping: a sleep's wake-up would be part of what is measured. */
 void bench_spin_until(uint64_t until_ns);
 

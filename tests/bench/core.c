@@ -22,7 +22,7 @@
 
 static const char usage[] =
 	"usage: bench_core append DIR HOW SIZE EVENTS [SEGMENT_BYTES]\n"
-	"       bench_core latency DIR rotating|steady ROTATIONS SEGMENT_BYTES PACE_NS [mmap|pwrite]\n"
+	"       bench_core latency DIR rotating|steady ROTATIONS SEGMENT_BYTES PACE_NS [IO]\n"
 	"       bench_core fill DIR SIZE EVENTS SEGMENT_BYTES\n"
 	"       bench_core replay DIR\n"
 	"       bench_core remove DIR\n"
@@ -38,7 +38,8 @@ static const char usage[] =
 	"         durable   the same, and wal_log_sync at the end\n"
 	"         pwrite    blocks of 64 KiB to one file\n"
 	"         pwrite-durable  and fdatasync each SEGMENT_BYTES (64 MiB) and at the end\n"
-	"latency: of 64-byte appends, one each PACE_NS, with as many rotations, or with none\n"
+	"latency: of 64-byte appends, one each PACE_NS, with as many rotations, or with none;\n"
+	"         IO: mmap or pwrite\n"
 	"fill:    a store of sealed segments in DIR/store, for replay and walctl verify\n"
 	"replay:  its events through the public reader, a callback each\n";
 
@@ -151,6 +152,7 @@ static void prepare_writer(struct run *r)
 {
 	const struct wal_segment_shape shape = {1, WAL_DEFAULT_BLOCK_SIZE, r->segment_bytes};
 	const struct wal_meta_record meta = {.framing = {WAL_FRAME_WRITE, 0}};
+	const uint64_t now_ns = wal_io_system.now_ns(&wal_io_system);
 	int err;
 
 	r->fd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -160,8 +162,7 @@ static void prepare_writer(struct run *r)
 	if (!err)
 		err = wal_segment_writer_touch(&r->writer);
 	if (!err)
-		err = wal_segment_writer_start(&r->writer, 1, 1, wal_io_system.now_ns(&wal_io_system),
-					       &meta);
+		err = wal_segment_writer_start(&r->writer, 1, 1, now_ns, &meta);
 	if (err)
 		bench_die("segment", err);
 }
@@ -389,7 +390,7 @@ static void append_paced(struct bench_log *b, struct bench_samples *samples, uin
 static int run_latency(int argc, char **argv)
 {
 	struct bench_samples samples;
-	uint64_t segment_bytes, pace_ns, cpu_ns;
+	uint64_t segment_bytes, pace_ns, cpu_ns, preemptions;
 	struct bench_log log;
 	bool rotating;
 
@@ -405,10 +406,13 @@ static int run_latency(int argc, char **argv)
 	bench_log_open(&log, argv[0], "latency.store", segment_bytes, argc > 5 ? argv[5] : "mmap");
 	bench_log_wait_ready(&log);
 	cpu_ns = bench_cpu_ns() - bench_thread_cpu_ns();
+	preemptions = bench_preemptions();
 	append_paced(&log, &samples, pace_ns);
+	preemptions = bench_preemptions() - preemptions;
 	cpu_ns = bench_cpu_ns() - bench_thread_cpu_ns() - cpu_ns;
 	bench_json_begin(argv[1], "append 64 B", bench_samples_part(&samples, 0.9999), "us");
 	bench_json_percentiles(&samples);
+	bench_json_number("preemptions", (double)preemptions);
 	bench_json_number("background_cpu_ns", (double)cpu_ns / (double)samples.count);
 	print_log_stats(&log);
 	bench_json_end();
@@ -521,7 +525,8 @@ static int run_replay(int argc, char **argv)
 	if (wal_store_info_read(store, &info, &error))
 		bench_die(error.text, 0);
 	start = bench_now_ns();
-	for (i = 0; i < info.segment_count; i++)
+	/* The last is what the next append would go to: unsealed, and empty. */
+	for (i = 0; i + 1 < info.segment_count; i++)
 		replay_segment(store, info.segments[i], &replayed);
 	ns = bench_now_ns() - start;
 	bench_json_begin("walfs", "replay", (double)replayed.events * 1000 / (double)ns,

@@ -237,7 +237,7 @@ def core_tail(context: Context, syncing: bool) -> Row:
     systems += [System(name, partial(tail, context, "file", how, syncing))
                 for name, how in bare.items()]
     return Row(13, f"append of 80 B each 20 us in the core, {beside}, p99.9", "us", "lower",
-               "walfs io=mmap <= 100" if syncing else "", systems,
+               "walfs io=mmap <= 100" if syncing else "", systems, rounds=3,
                plot="sync-latency" if syncing else "", label="core")
 
 
@@ -273,7 +273,7 @@ def mount_tail(context: Context, syncing: bool) -> Row:
                "walfs io=mmap <= 100" if syncing else "",
                [*(System(f"walfs io={io}", partial(what.walfs, io)) for io in IO_METHODS),
                 System("plain file", what.plain)],
-               "plain file", prepare=what.prepare, plot="sync-latency" if syncing else "",
+               "plain file", rounds=3, prepare=what.prepare, plot="sync-latency" if syncing else "",
                label="mount")
 
 
