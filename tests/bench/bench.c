@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 void bench_die(const char *what, int err)
@@ -37,6 +38,14 @@ uint64_t bench_cpu_ns(void)
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+uint64_t bench_preemptions(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return (uint64_t)usage.ru_nivcsw;
+}
+
 void bench_spin_until(uint64_t until_ns)
 {
 	while (bench_now_ns() < until_ns)
@@ -63,6 +72,13 @@ uint64_t bench_number(const char *text)
 	if (errno || end == text || *end)
 		bench_die(text, EINVAL);
 	return v;
+}
+
+bool bench_is_sync(const char *word)
+{
+	if (strcmp(word, "sync") != 0 && strcmp(word, "nosync") != 0)
+		bench_die(word, EINVAL);
+	return word[0] == 's';
 }
 
 char *bench_path(const char *dir, const char *name)

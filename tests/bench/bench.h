@@ -6,6 +6,7 @@
 #ifndef WALFS_TESTS_BENCH_H
 #define WALFS_TESTS_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,12 +18,17 @@ uint64_t bench_now_ns(void);
 uint64_t bench_thread_cpu_ns(void);
 uint64_t bench_cpu_ns(void);
 
+/* How often this thread was made to wait for others on its core: their noise. */
+uint64_t bench_preemptions(void);
+
 /* Waits without sleeping: a sleep's wake-up would be part of what is measured. */
 void bench_spin_until(uint64_t until_ns);
 
 void *bench_alloc(size_t size);
 /* Numbers, for the arguments: 4096, 0x1000; anything else ends the program. */
 uint64_t bench_number(const char *text);
+/* "sync" or "nosync"; anything else ends the program. */
+bool bench_is_sync(const char *word);
 /* DIR/NAME; free() it. */
 char *bench_path(const char *dir, const char *name);
 

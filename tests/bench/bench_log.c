@@ -9,6 +9,9 @@
 
 #include "tests/bench/bench.h"
 
+/* As a log has it that is told nothing. */
+#define PREPARED 2
+
 static void set_io(struct wal_log_options *options, const char *io)
 {
 	(void)options;
@@ -21,6 +24,7 @@ void bench_log_open(struct bench_log *b, const char *dir, const char *name,
 {
 	struct wal_log_options options = {.segment_size = segment_size,
 					  .sync_interval_ms = 1000,
+					  .prepare_segments = PREPARED,
 					  .framing = {WAL_FRAME_LINE, 0}};
 	struct wal_error error;
 
@@ -29,6 +33,20 @@ void bench_log_open(struct bench_log *b, const char *dir, const char *name,
 	set_io(&options, io);
 	if (wal_log_open(&options, &b->log, &error))
 		bench_die(error.text, 0);
+}
+
+void bench_log_wait_ready(struct bench_log *b)
+{
+	struct wal_stats stats;
+
+	for (;;) {
+		wal_log_stats(b->log, &stats);
+		if (stats.ready_segments >= PREPARED)
+			return;
+		if (stats.no_space)
+			bench_die("segments to come", ENOSPC);
+		usleep(1000);
+	}
 }
 
 void bench_log_close(struct bench_log *b)

@@ -37,6 +37,8 @@ FIGURES = {
     "reading": Figure("bars", "Reading sealed segments", "GB/s"),
     "append": Figure("bars", "Appending 64-byte events, not synced", "ns an event",
                      logarithmic=True),
+    "append-synced": Figure("bars", "Appending 64-byte events, each synced", "microseconds",
+                            scale=1e-3),
     "append-size": Figure("lines", "Appending in the core", "GB/s", "bytes an event"),
     "verify": Figure("bars", "Checking a segment", "GB/s"),
     "rotation-latency": Figure("percentiles", "Latency of an append, across rotations",

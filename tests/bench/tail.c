@@ -81,9 +81,13 @@ static void syncer_stop(struct syncer *s)
 
 /* --- appending at a pace --------------------------------------------------------- */
 
-static void append_paced(struct target *t, struct bench_samples *samples)
+/*
+ * A late append does not make the next ones late in the figures: each is timed from
+ * its own call. Return: how often others had the core.
+ */
+static uint64_t append_paced(struct target *t, struct bench_samples *samples)
 {
-	uint64_t next = bench_now_ns();
+	uint64_t next = bench_now_ns(), before = bench_preemptions();
 
 	while (samples->count < samples->room) {
 		uint64_t start;
@@ -94,26 +98,27 @@ static void append_paced(struct target *t, struct bench_samples *samples)
 		t->append(t);
 		bench_samples_add(samples, bench_now_ns() - start);
 	}
+	return bench_preemptions() - before;
 }
 
-/* A late append does not make the next ones late in the figures: each is timed from its own call. */
 static void measure(struct target *t, const char *name, bool syncing, size_t events)
 {
 	struct bench_samples samples;
 	struct syncer syncer = {.syncs = 0};
-	uint64_t start, took_ns;
+	uint64_t start, took_ns, preemptions;
 
 	bench_samples_init(&samples, events);
 	start = bench_now_ns();
 	if (syncing)
 		syncer_start(&syncer, t);
-	append_paced(t, &samples);
+	preemptions = append_paced(t, &samples);
 	if (syncing)
 		syncer_stop(&syncer);
 	took_ns = bench_now_ns() - start;
 	bench_json_begin(name, syncing ? "append 80 B beside syncs" : "append 80 B, no sync",
 			 bench_samples_part(&samples, 0.999), "us");
 	bench_json_percentiles(&samples);
+	bench_json_number("preemptions", (double)preemptions);
 	bench_json_number("syncs_per_second", (double)syncer.syncs * 1e9 / (double)took_ns);
 	bench_json_end();
 	bench_samples_destroy(&samples);
@@ -285,17 +290,20 @@ static void run_path(const char *path, const char *name, bool syncing, size_t ev
 {
 	struct target t = {.append = write_event, .fd = open_append(path)};
 	struct bench_samples samples;
+	uint64_t preemptions;
 	pid_t pid = 0;
 
 	bench_samples_init(&samples, events);
 	if (syncing)
 		pid = start_durable_writer(path);
-	append_paced(&t, &samples);
+	preemptions = append_paced(&t, &samples);
 	if (syncing)
 		stop_durable_writer(pid);
-	bench_json_begin(name, syncing ? "write 80 B beside write+fdatasync" : "write 80 B, no sync",
+	bench_json_begin(name,
+			 syncing ? "write 80 B beside write+fdatasync" : "write 80 B, no sync",
 			 bench_samples_part(&samples, 0.999), "us");
 	bench_json_percentiles(&samples);
+	bench_json_number("preemptions", (double)preemptions);
 	bench_json_end();
 	bench_samples_destroy(&samples);
 	close(t.fd);
@@ -313,13 +321,6 @@ static const char usage[] =
 	"store in DIR; write: write(2) to PATH, beside a process that does write and fdatasync\n"
 	"(NAME: what the result calls it).\n";
 
-static bool parse_sync(const char *word)
-{
-	if (strcmp(word, "sync") != 0 && strcmp(word, "nosync") != 0)
-		bench_die(word, EINVAL);
-	return word[0] == 's';
-}
-
 int main(int argc, char **argv)
 {
 	size_t events = 250000;
@@ -333,11 +334,11 @@ int main(int argc, char **argv)
 	if (argc > 5)
 		events = bench_number(argv[5]);
 	if (strcmp(argv[1], "file") == 0)
-		run_file(argv[2], argv[3], parse_sync(argv[4]), events);
+		run_file(argv[2], argv[3], bench_is_sync(argv[4]), events);
 	else if (strcmp(argv[1], "log") == 0)
-		run_log(argv[2], argv[3], parse_sync(argv[4]), events);
+		run_log(argv[2], argv[3], bench_is_sync(argv[4]), events);
 	else if (strcmp(argv[1], "write") == 0)
-		run_path(argv[2], argv[3], parse_sync(argv[4]), events);
+		run_path(argv[2], argv[3], bench_is_sync(argv[4]), events);
 	else
 		bench_die(argv[1], EINVAL);
 	return 0;
