@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The figures, by gnuplot. A row says by Row.plot which one it is part of."""
+"""The figures, by gnuplot. A row says by Row.plot which one it is part of.
 
+plots.py DIR draws them again, from DIR/results.json.
+"""
+
+import json
 import shutil
 import subprocess
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +44,8 @@ FIGURES = {
                      logarithmic=True),
     "append-synced": Figure("bars", "Appending 64-byte events, each synced", "microseconds",
                             scale=1e-3),
-    "append-size": Figure("lines", "Appending in the core", "GB/s", "bytes an event"),
+    "append-size": Figure("lines", "Appending in the core", "GB/s", "bytes an event",
+                          logarithmic=True),
     "verify": Figure("bars", "Checking a segment", "GB/s"),
     "rotation-latency": Figure("percentiles", "Latency of an append, across rotations",
                                "microseconds", "percentile", logarithmic=True),
@@ -52,8 +58,8 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "").replace('"', "") + '"'
 
 
-def wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text.replace('"', ""), 15)
+def wrapped(text: str, width: int = 14) -> list[str]:
+    return textwrap.wrap(text.replace('"', ""), width)
 
 
 def in_figure(row: dict, name: str) -> bool:
@@ -70,25 +76,36 @@ def names(rows: list[dict]) -> list[str]:
     return list(dict.fromkeys(system["name"] for row in rows for system in row["systems"]))
 
 
+def y_range(figure: Figure) -> list[str]:
+    return [] if figure.logarithmic else ["set yrange [0:*]"]
+
+
 def median_of(row: dict, name: str, scale: float) -> str:
     found = [system["median"] for system in row["systems"] if system["name"] == name]
-    return f"{found[0] * scale:.6g}" if found else "NaN"
+    return f"{float(f'{found[0] * scale:.3g}'):.6g}" if found else "NaN"
 
 
 def bars(figure: Figure, rows: list[dict]) -> str:
-    systems = names(rows)
-    labels = [wrapped(row["label"]) for row in rows]
-    data = [" ".join(['"' + "\\n".join(label) + '"',
-                      *(median_of(row, name, figure.scale) for name in systems)])
-            for label, row in zip(labels, rows)]
+    """Of several rows: a group each, a colour a system. Of one row: a bar a system."""
+    if len(rows) == 1:
+        labels = [wrapped(name, 11) for name in names(rows)]
+        columns = [""]
+        values = [[median_of(rows[0], name, figure.scale)] for name in names(rows)]
+    else:
+        labels = [wrapped(row["label"]) for row in rows]
+        columns = names(rows)
+        values = [[median_of(row, name, figure.scale) for name in columns] for row in rows]
+    data = [" ".join(['"' + "\\n".join(label) + '"', *of_label])
+            for label, of_label in zip(labels, values)]
     lines = ["$data << END", *data, "END", "set style data histograms",
              "set style histogram clustered gap 1", "set style fill solid border -1",
-             "set boxwidth 0.9", "set xtics scale 0",
-             f"set bmargin {max(map(len, labels)) + 1}"]
-    if not figure.logarithmic:
-        lines.append("set yrange [0:*]")
+             "set boxwidth 0.9", "set xtics scale 0", f"set xrange [-0.6:{len(labels) - 0.4}]",
+             f"set bmargin {max(map(len, labels)) + 1}", *y_range(figure)]
     plots = ", ".join(f"$data using {i + 2}:xtic(1) title {quoted(name)} linecolor rgb "
-                      f"{quoted(COLOURS[i % len(COLOURS)])}" for i, name in enumerate(systems))
+                      f"{quoted(COLOURS[i % len(COLOURS)])}" for i, name in enumerate(columns))
+    if len(rows) == 1:
+        lines.append("unset key")
+        plots += ", $data using 0:2:2 with labels offset 0,0.7"
     return "\n".join([*lines, f"plot {plots}"])
 
 
@@ -108,7 +125,7 @@ def over_x(figure: Figure, rows: list[dict]) -> str:
                      for system in row["systems"] if system["name"] == name]
               for name in names(rows)}
     ticks = ", ".join(f'"{x:g}" {x:g}' for x in dict.fromkeys(row["x"] for row in rows))
-    return "\n".join(["set logscale x 2", f"set xtics ({ticks})", "set yrange [0:*]",
+    return "\n".join(["set logscale x 2", f"set xtics ({ticks})", *y_range(figure),
                       f"set xrange [{rows[0]['x'] / 1.2:g}:{rows[-1]['x'] * 1.2:g}]",
                       curves(series)])
 
@@ -129,12 +146,16 @@ def over_percentiles(figure: Figure, rows: list[dict]) -> str:
 
 def script(path: Path, figure: Figure, rows: list[dict]) -> str:
     draw_kind = {"bars": bars, "lines": over_x, "percentiles": over_percentiles}[figure.kind]
-    width = max(720, 170 * len(rows) + 220) if figure.kind == "bars" else 800
+    width = 800
+    if figure.kind == "bars":
+        width = 115 * len(names(rows)) + 100 if len(rows) == 1 else 180 * len(rows) + 220
+        width = max(640, width)
     lines = [f'set terminal svg size {width},400 dynamic font "sans-serif,13" background "white"',
-             f"set output {quoted(str(path))}", f"set title {quoted(figure.title)}",
+             f"set output {quoted(str(path))}", f"set title {quoted(figure.title)} offset 0,0.6",
              f"set ylabel {quoted(figure.label)}",
              "set grid ytics linetype 1 linecolor rgb \"#cccccc\"",
              "set border 3", "set tics nomirror", "set key outside right top",
+             "set tmargin 3.5",
              "set termoption noenhanced"]
     if figure.x_label:
         lines.append(f"set xlabel {quoted(figure.x_label)}")
@@ -155,3 +176,8 @@ def draw(output: Path, rows: list[dict]) -> None:
                               text=True, capture_output=True, check=False)
         if done.returncode or done.stderr.strip():
             raise Failure(f"gnuplot, {name}: {done.stderr.strip()[:500]}")
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    draw(where, json.loads((where / "results.json").read_text(encoding="utf-8"))["rows"])
