@@ -24,7 +24,8 @@ def size_name(size: int) -> str:
 
 def append(context: Context, how: str, size: int, events: int, *segment: int) -> dict:
     os.sync()
-    return measure(context.program("core"), "append", context.directory, how, size, events, *segment)
+    return measure(context.program("core"), "append", context.directory, how, size, events,
+                   *segment)
 
 
 def by_key(run, key: str, scale: float = 1) -> dict:
@@ -64,8 +65,8 @@ def small_events(context: Context) -> Row:
 
 def rotated_events(context: Context) -> Row:
     events = context.less(8_000_000)
-    return Row(1, f"append of {EVENT} B over segments of {SEGMENT >> 20} MiB, one thread, not synced",
-               "ns", "lower", "",
+    return Row(1, f"append of {EVENT} B over segments of {SEGMENT >> 20} MiB, one thread, "
+               "not synced", "ns", "lower", "",
                [System("walfs log, 64 a call",
                        partial(append, context, "batch", EVENT, events, SEGMENT)),
                 System("walfs log, one a call",
