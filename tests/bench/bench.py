@@ -99,7 +99,8 @@ def measure(*command) -> dict:
         done = subprocess.run(words, capture_output=True, text=True, check=False,
                               stdin=subprocess.DEVNULL)
     except FileNotFoundError as error:
-        raise Failure(f"{error.filename}: not there; scripts/bench builds and installs it") from error
+        raise Failure(f"{error.filename} is missing; scripts/bench builds and installs it") \
+            from error
     name = Path(words[0]).name
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()

@@ -132,7 +132,8 @@ def script(path: Path, figure: Figure, rows: list[dict]) -> str:
     width = max(720, 170 * len(rows) + 220) if figure.kind == "bars" else 800
     lines = [f'set terminal svg size {width},400 dynamic font "sans-serif,13" background "white"',
              f"set output {quoted(str(path))}", f"set title {quoted(figure.title)}",
-             f"set ylabel {quoted(figure.label)}", "set grid ytics linetype 1 linecolor rgb \"#cccccc\"",
+             f"set ylabel {quoted(figure.label)}",
+             "set grid ytics linetype 1 linecolor rgb \"#cccccc\"",
              "set border 3", "set tics nomirror", "set key outside right top",
              "set termoption noenhanced"]
     if figure.x_label:

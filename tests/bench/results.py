@@ -132,8 +132,8 @@ def heading(machine_: dict, quick: bool) -> list[str]:
              f"{machine_['cpu']}, {machine_['cores']} cores, {machine_['memory_gib']} GiB, "
              f"{machine_['file_system']}",
              *textwrap.wrap(packages, 100),
-             "Medians; all systems of a row were measured in turn, and a ratio is the median of the",
-             "rounds' ratios. p50 to max: microseconds of one operation.", ""]
+             "Medians; the systems of a row were measured in turn, and a ratio is the median of",
+             "the rounds' ratios. p50 to max: microseconds of one operation.", ""]
     return (["QUICK RUN: these figures say nothing", ""] if quick else []) + lines
 
 
