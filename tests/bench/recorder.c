@@ -112,8 +112,8 @@ static void time_place(int fd, uint8_t *map, size_t offset)
 	bench_samples_init(&samples, SYNCS);
 	store_ns = time_stores(map + offset);
 	time_syncs(fd, map + offset + STORED_BYTES, &samples);
-	printf("  at %2zu MiB: first store into a page %6.0f ns, each sync of an event p50 %9.2f us,"
-	       " p99 %9.2f us\n",
+	printf("  at %2zu MiB: first store into a page %6.0f ns, "
+	       "each sync of an event p50 %9.2f us, p99 %9.2f us\n",
 	       offset >> 20, store_ns, bench_samples_part(&samples, 0.5),
 	       bench_samples_part(&samples, 0.99));
 	fflush(stdout);
@@ -182,8 +182,8 @@ static const char usage[] =
 	"usage: bench_recorder prefault DIR [ROUNDS]\n"
 	"       bench_recorder telemetry [TIMES]\n"
 	"\n"
-	"prefault:  ways to make a 64 MiB segment ready, and what stores and syncs cost afterwards,\n"
-	"           at four places of it\n"
+	"prefault:  ways to make a 64 MiB segment ready, and what stores and syncs cost then, at\n"
+	"           four places of it\n"
 	"telemetry: what an append pays for being counted and timed\n";
 
 int main(int argc, char **argv)
