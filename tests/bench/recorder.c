@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,24 +15,26 @@
 #include "core/telemetry.h"
 #include "tests/bench/bench.h"
 
-static void print_percentiles(const char *name, struct bench_samples *s)
-{
-	static const double parts[] = {0.5, 0.99, 0.999, 0.9999};
-	size_t i;
-
-	printf("%-28s", name);
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		printf(" p%-5g %9.2f us", parts[i] * 100, bench_samples_part(s, parts[i]));
-	printf("  largest %9.2f us  (%zu)\n", bench_samples_part(s, 1), s->count);
-	fflush(stdout);
-}
-
 /* --- prefault: how a segment is made ready ------------------------------------- */
 
-enum method { SPARSE, FALLOCATE, POPULATE, PREFILL, METHODS };
+#define SEGMENT_BYTES (64u << 20)
+#define SYNCS 300
+#define STORED_BYTES (4u << 20)
 
-static const char *const method_names[] = {"hole", "fallocate", "fallocate+populate+sync",
-					   "1 MiB pwrites+populate+sync"};
+static const struct method {
+	const char *name;
+	bool allocate; /* fallocate, or else a hole */
+	bool prefill;  /* large writes of zeros first */
+	bool populate; /* MADV_POPULATE_WRITE and fdatasync */
+	int advice;    /* madvise before that; 0: none */
+} methods[] = {
+	{"hole", false, false, false, 0},
+	{"fallocate", true, false, false, 0},
+	{"fallocate+populate+sync", true, false, true, 0},
+	{"1 MiB pwrites+populate+sync", false, true, true, 0},
+	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM},
+	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE},
+};
 
 static void prefill(int fd, size_t size)
 {
@@ -46,23 +49,26 @@ static void prefill(int fd, size_t size)
 	free(zeros);
 }
 
-static uint8_t *make_ready(int fd, size_t size, enum method method)
+static uint8_t *make_ready(int fd, const struct method *method)
 {
+	const size_t size = SEGMENT_BYTES;
 	uint8_t *map;
 	int err = 0;
 
-	if (method == SPARSE && ftruncate(fd, (off_t)size))
-		bench_die("ftruncate", errno);
-	if (method == FALLOCATE || method == POPULATE)
+	if (method->allocate)
 		err = posix_fallocate(fd, 0, (off_t)size);
+	else if (ftruncate(fd, (off_t)size))
+		err = errno;
 	if (err)
-		bench_die("fallocate", err);
-	if (method == PREFILL)
+		bench_die("allocate", err);
+	if (method->prefill)
 		prefill(fd, size);
 	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		bench_die("mmap", errno);
-	if (method < POPULATE)
+	if (method->advice && madvise(map, size, method->advice))
+		bench_die("madvise", errno);
+	if (!method->populate)
 		return map;
 	if (madvise(map, size, MADV_POPULATE_WRITE))
 		bench_die("madvise", errno);
@@ -85,41 +91,66 @@ static void time_syncs(int fd, uint8_t *map, struct bench_samples *samples)
 	}
 }
 
-static void prefault_one(const char *dir, enum method method, size_t syncs)
+/* Return: ns for the first store into a page. */
+static double time_stores(uint8_t *map)
 {
-	const size_t size = 64u << 20;
-	char *path = bench_path(dir, "prefault");
+	const size_t page = 4096;
+	uint64_t start = bench_now_ns();
+	size_t at;
+
+	for (at = 0; at < STORED_BYTES; at += page)
+		*(volatile uint8_t *)(map + at) = 1;
+	return (double)(bench_now_ns() - start) / (STORED_BYTES / page);
+}
+
+/* Read-ahead makes larger and larger folios along a file: one place says little. */
+static void time_place(int fd, uint8_t *map, size_t offset)
+{
 	struct bench_samples samples;
+	double store_ns;
+
+	bench_samples_init(&samples, SYNCS);
+	store_ns = time_stores(map + offset);
+	time_syncs(fd, map + offset + STORED_BYTES, &samples);
+	printf("  at %2zu MiB: first store into a page %6.0f ns, "
+	       "each sync of an event p50 %9.2f us, p99 %9.2f us\n",
+	       offset >> 20, store_ns, bench_samples_part(&samples, 0.5),
+	       bench_samples_part(&samples, 0.99));
+	fflush(stdout);
+	bench_samples_destroy(&samples);
+}
+
+static void prefault_one(const char *dir, const struct method *method)
+{
+	char *path = bench_path(dir, "prefault");
 	uint64_t ready_ns;
 	uint8_t *map;
+	size_t at;
 	int fd;
 
-	bench_samples_init(&samples, syncs);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		bench_die(path, errno);
 	ready_ns = bench_now_ns();
-	map = make_ready(fd, size, method);
-	ready_ns = bench_now_ns() - ready_ns;
-	time_syncs(fd, map + 4096, &samples);
-	printf("%-28s ready in %7.2f ms, first sync %9.2f us\n", method_names[method],
-	       (double)ready_ns / 1e6, samples.ns[0] / 1000.0);
-	print_percentiles("  each sync of an event", &samples);
-	munmap(map, size);
+	map = make_ready(fd, method);
+	printf("%-28s ready in %7.2f ms\n", method->name,
+	       (double)(bench_now_ns() - ready_ns) / 1e6);
+	for (at = 0; at < SEGMENT_BYTES; at += SEGMENT_BYTES / 4)
+		time_place(fd, map, at);
+	munmap(map, SEGMENT_BYTES);
 	close(fd);
 	unlink(path);
 	free(path);
-	bench_samples_destroy(&samples);
 }
 
 static int run_prefault(int argc, char **argv)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : 3, round;
-	unsigned method;
+	uint64_t rounds = argc > 1 ? bench_number(argv[1]) : 3, round;
+	size_t i;
 
 	for (round = 0; round < rounds; round++) {
-		for (method = 0; method < METHODS; method++)
-			prefault_one(argv[0], method, 1000);
+		for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+			prefault_one(argv[0], &methods[i]);
 	}
 	return 0;
 }
@@ -151,7 +182,8 @@ static const char usage[] =
 	"usage: bench_recorder prefault DIR [ROUNDS]\n"
 	"       bench_recorder telemetry [TIMES]\n"
 	"\n"
-	"prefault:  ways to make a 64 MiB segment ready, and what a sync costs afterwards\n"
+	"prefault:  ways to make a 64 MiB segment ready, and what stores and syncs cost then, at\n"
+	"           four places of it\n"
 	"telemetry: what an append pays for being counted and timed\n";
 
 int main(int argc, char **argv)
