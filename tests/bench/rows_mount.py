@@ -142,12 +142,13 @@ class Noop:
 
 
 @contextmanager
-def one_core(pid: int):
-    """The daemon's loop, and what is started meanwhile, share one core."""
+def on_cores(pid: int, count: int):
+    """The daemon's loop on one core; what is started meanwhile on the same, or on another."""
     before = os.sched_getaffinity(0)
-    core = {max(before)}
-    os.sched_setaffinity(0, core)
-    os.sched_setaffinity(pid, core)
+    if len(before) < count:
+        raise Failure(f"this needs {count} cores")
+    os.sched_setaffinity(0, {sorted(before)[-count]})
+    os.sched_setaffinity(pid, {max(before)})
     try:
         yield
     finally:
@@ -181,8 +182,9 @@ def need(program: str, package: str) -> str:
 # --- 3 and 4: small writes ------------------------------------------------------------------
 
 class SmallWrites:
-    def __init__(self, context: Context, size: int, same_core: bool):
-        self.context, self.size, self.same_core = context, size, same_core
+    def __init__(self, context: Context, size: int, cores: int):
+        """cores: on which writer and daemon are; 0: as the scheduler likes."""
+        self.context, self.size, self.cores = context, size, cores
         self.mounts: dict[str, Mount | Noop] = {}
 
     def prepare(self, polling: bool, stack: ExitStack) -> None:
@@ -197,34 +199,34 @@ class SmallWrites:
         command = (self.context.program("mount_write"), "latency", mount.current, self.size,
                    self.context.less(50000))
         os.sync()
-        if not self.same_core:
+        if not self.cores:
             return measure(*command)
-        with one_core(mount.find_daemon()):
+        with on_cores(mount.find_daemon(), self.cores):
             return measure(*command)
 
 
-def small_writes(context: Context, size: int, same_core: bool) -> Row:
-    writes = SmallWrites(context, size, same_core)
-    where = "on one core" if same_core else "each where the scheduler puts it"
+def small_writes(context: Context, size: int, one_core: bool) -> Row:
+    writes = SmallWrites(context, size, int(one_core))
+    where = "on one core" if one_core else "each where the scheduler puts it"
     return Row(3, f"one write(2) of {size} B; writer and daemon {where}", "ns", "lower",
                "walfs <= 1.15 x no-op FUSE",
                [System("walfs", partial(writes.run, "walfs")),
                 System("no-op FUSE", partial(writes.run, "noop"))],
                "no-op FUSE", prepare=partial(writes.prepare, False),
-               plot="small-writes" if same_core else "small-writes small-writes-latency",
-               label=f"{size} B, one core" if same_core else f"{size} B")
+               plot="small-writes" if one_core else "small-writes small-writes-latency",
+               label=f"{size} B, one core" if one_core else f"{size} B")
 
 
 def polled_writes(context: Context, size: int) -> Row:
-    writes = SmallWrites(context, size, False)
+    writes = SmallWrites(context, size, 2)  # on one, the daemon would take it from the writer
     polling = f"walfs busy_poll={BUSY_POLL_US}"
-    return Row(4, f"one write(2) of {size} B, the daemon polling", "ns", "lower",
+    return Row(4, f"one write(2) of {size} B; writer and daemon on two cores", "ns", "lower",
                f"{polling} <= 0.5 x no-op FUSE",
                [System(polling, partial(writes.run, "polling")),
                 System("walfs", partial(writes.run, "walfs")),
                 System("no-op FUSE", partial(writes.run, "noop"))],
                "no-op FUSE", prepare=partial(writes.prepare, True), plot="small-writes",
-               label=f"{size} B, polling")
+               label=f"{size} B, two cores")
 
 
 # --- 5: lines ------------------------------------------------------------------------------
