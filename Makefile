@@ -109,7 +109,11 @@ TEST_SRC := $(wildcard tests/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
 HELPER_SRC := $(wildcard tests/walctl/*.c tests/mount/*.c)
-BENCH_SRC := $(wildcard tests/bench/*.c)
+# tests/bench/X.c becomes tests/bench_X; bench*.c there is what they share, and
+# peer_*.c measures other logs, which only "make bench-peers" needs.
+BENCH_SHARED := $(wildcard tests/bench/bench*.c)
+PEER_SRC := $(wildcard tests/bench/peer_*.c)
+BENCH_SRC := $(filter-out $(BENCH_SHARED) $(PEER_SRC),$(wildcard tests/bench/*.c))
 
 # Sources from outside core that one test looks at: EXTRA_test_x := fs/y.c
 EXTRA_test_frame := $(wildcard fs/frame.c)
@@ -121,7 +125,8 @@ WALCTL_OBJ := $(call object,$(WALCTL_SRC))
 FS_OBJ := $(call object,$(FS_SRC))
 TEST_OBJ := $(call object,$(TEST_SRC))
 SUPPORT_OBJ := $(call object,$(SUPPORT_SRC))
-HELPER_OBJ := $(call object,$(HELPER_SRC) $(BENCH_SRC))
+HELPER_OBJ := $(call object,$(HELPER_SRC))
+BENCH_OBJ := $(call object,$(BENCH_SRC) $(BENCH_SHARED) $(PEER_SRC))
 FUZZ_WITH := $(CORE_SRC) $(wildcard tests/oracle*.c)
 # What one of them has besides, from outside core.
 FUZZ_WITH_options := $(wildcard fs/options.c fs/values.c)
@@ -173,7 +178,7 @@ $(TEST_OBJ) $(SUPPORT_OBJ): | need-check
 # It looks at a part of the daemon, whose header wants FUSE's.
 $(call object,tests/test_frame.c): PKG_CFLAGS += $(FUSE_CFLAGS)
 $(call object,tests/test_frame.c): | need-fuse3
-$(HELPER_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
+$(HELPER_OBJ) $(BENCH_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
 
 $(BUILD)/libwal.a: $(CORE_OBJ) $(BUILD)/sources
 	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(CORE_OBJ)
@@ -206,8 +211,41 @@ $(BUILD)/tests/$(1): $(call object,$(2)) $(LIBWAL) $(BUILD)/sources
 endef
 $(foreach source,$(HELPER_SRC),$(eval \
 	$(call helper_program,$(basename $(notdir $(source))),$(source))))
-$(foreach source,$(BENCH_SRC),$(eval \
-	$(call helper_program,bench_$(basename $(notdir $(source))),$(source))))
+
+# --- measuring: the programs of tests/bench --------------------------------------
+
+# The daemon's own loop, without the daemon.
+EXTRA_bench_noop_fs := $(filter-out fs/main.c,$(FS_SRC))
+$(BUILD)/tests/bench_noop_fs: BENCH_LIBS = $(FUSE_LIBS) $(JANSSON_LIBS)
+$(call object,tests/bench/noop_fs.c): PKG_CFLAGS += $(FUSE_CFLAGS)
+$(call object,tests/bench/noop_fs.c): | need-fuse3 need-jansson
+
+# bench_program(NAME, SOURCE); BENCH_LIBS is the program's own
+define bench_program
+$(BUILD)/tests/$(1): $(call object,$(2) $(EXTRA_$(1)) $(BENCH_SHARED)) $(LIBWAL) $(BUILD)/sources
+	@mkdir -p $$(@D)
+	$$(call link,-pthread $(XXHASH_LIBS) $$(BENCH_LIBS))
+endef
+$(foreach source,$(BENCH_SRC) $(PEER_SRC),$(eval \
+	$(call bench_program,bench_$(basename $(notdir $(source))),$(source))))
+
+# The other logs that walfs is measured beside. No test needs them.
+$(BUILD)/tests/bench_peer_rocksdb: BENCH_LIBS = -lrocksdb
+$(BUILD)/tests/bench_peer_sqlite: BENCH_LIBS = $(call pkg_libs,sqlite3)
+
+# Debian has etcd's wal package as source, below the GOPATH of its Go packages.
+$(BUILD)/tests/bench_peer_etcd: tests/bench/peer_etcd/main.go Makefile
+	@mkdir -p $(@D)
+	$(call say,GO,$@)GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o $@ $<
+
+PEERS := $(addprefix $(BUILD)/tests/bench_,$(basename $(notdir $(PEER_SRC))) peer_etcd)
+
+.PHONY: bench-peers
+bench-peers: $(PEERS) ## what measures RocksDB, SQLite and etcd's wal (scripts/bench installs them)
+
+.PHONY: bench
+bench: ## measure walfs beside its limits and its peers: see scripts/bench -h
+	$(Q)scripts/bench
 
 # tests/crash/crash_X.c becomes tests/crash_X; the other sources there are what they share.
 CRASH_SRC := $(wildcard tests/crash/crash_*.c)
@@ -321,5 +359,5 @@ help: ## this list
 	@awk -F '## ' '/^[a-z-]+:.*## / { split($$1, name, ":"); printf "  %-16s %s\n", name[1], $$2 }' Makefile
 
 -include $(CORE_OBJ:.o=.d) $(WALCTL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TEST_OBJ:.o=.d) \
-	$(SUPPORT_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) \
-	$(STORM_OBJ:.o=.d)
+	$(SUPPORT_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) \
+	$(CRASH_OBJ:.o=.d) $(STORM_OBJ:.o=.d)

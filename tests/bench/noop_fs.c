@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * walfs without a log: what a mount costs, however little is done with what is written.
+ *
+ * It is the daemon itself but for main.c and the operations: the same loop (linked in,
+ * not copied), the same requests wanted of the kernel, a fresh node id for every lookup
+ * of `current`, which is FOPEN_DIRECT_IO. Its write only replies. Stays in the
+ * foreground until it is unmounted or gets SIGTERM or SIGINT.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/walfs.h"
+
+#define CURRENT 2 /* and all node ids above */
+
+static struct stat stat_of(fuse_ino_t ino)
+{
+	struct stat st = {.st_ino = ino < CURRENT ? ino : CURRENT, .st_nlink = 1};
+
+	st.st_uid = getuid();
+	st.st_gid = getgid();
+	st.st_mode = ino < CURRENT ? S_IFDIR | 0550 : S_IFREG | 0640;
+	return st;
+}
+
+static void noop_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct walfs *fs = walfs_of(req);
+	struct fuse_entry_param entry = {.ino = CURRENT + fs->lookups, .generation = 1};
+
+	if (parent != FUSE_ROOT_ID || strcmp(name, "current") != 0) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	fs->lookups++;
+	entry.attr = stat_of(entry.ino);
+	fuse_reply_entry(req, &entry);
+}
+
+static void noop_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	(void)ino;
+	(void)count;
+	fuse_reply_none(req);
+}
+
+static void noop_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st = stat_of(ino);
+
+	(void)fi;
+	fuse_reply_attr(req, &st, 0);
+}
+
+static void noop_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	fi->direct_io = 1;
+	fuse_reply_open(req, fi);
+}
+
+static void noop_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)data;
+	(void)offset;
+	(void)fi;
+	fuse_reply_write(req, size);
+}
+
+static void noop_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+static void noop_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)datasync;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+static void noop_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	(void)ino;
+	(void)name;
+	(void)size;
+	fuse_reply_err(req, ENODATA);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.init = walfs_init,
+	.lookup = noop_lookup,
+	.forget = noop_forget,
+	.getattr = noop_getattr,
+	.open = noop_open,
+	.write = noop_write,
+	.flush = noop_flush,
+	.fsync = noop_fsync,
+	.release = noop_flush,
+	.getxattr = noop_getxattr,
+};
+
+static int take_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int main(int argc, char **argv)
+{
+	char *arguments[] = {(char[]){"noop"}, (char[]){"-o"},
+			     (char[]){"default_permissions,fsname=noop,subtype=noop"}, NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(3, arguments);
+	struct walfs *fs = calloc(1, sizeof(*fs));
+	int fd, error;
+
+	if (argc != 2 || !fs) {
+		fprintf(stderr, "usage: bench_noop_fs MOUNTPOINT\n");
+		return 2;
+	}
+	fs->signal_fd = take_signals();
+	fs->session = fuse_session_new(&args, &operations, sizeof(operations), fs);
+	if (fs->signal_fd < 0 || !fs->session || fuse_session_mount(fs->session, argv[1]))
+		return 1;
+	fd = fuse_session_fd(fs->session);
+	error = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -errno : walfs_loop(fs);
+	if (error)
+		fprintf(stderr, "noop: %s\n", strerror(-error));
+	fuse_session_unmount(fs->session);
+	fuse_session_destroy(fs->session);
+	free(fs);
+	return error ? 1 : 0;
+}
