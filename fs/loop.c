@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "walfs.h"
 
-#define REQUESTS_BETWEEN_SIGNALS 64
+#define TURNS_BETWEEN_SIGNALS 64
 
 const struct fuse_lowlevel_ops walfs_operations = {
 	.init = walfs_init,
@@ -68,42 +69,76 @@ static bool told_to_stop(struct walfs *fs)
 	return true;
 }
 
-static void wait_for_request(struct walfs *fs)
+/* Return: whether a signal came that ends the daemon. */
+static bool wait_for_request(struct walfs *fs)
 {
 	struct pollfd fds[] = {
 		{.fd = fuse_session_fd(fs->session), .events = POLLIN},
 		{.fd = fs->signal_fd, .events = POLLIN},
 	};
 
-	poll(fds, 2, -1);
+	return poll(fds, 2, -1) > 0 && fds[1].revents && told_to_stop(fs);
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Tells the processor that this is a loop that waits. */
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Return: whether a signal came that ends the daemon. */
+static bool poll_or_wait(struct walfs *fs)
+{
+	/* without the option there is no clock to read */
+	if (fs->busy_poll.limit_ns && walfs_busy_poll_again(&fs->busy_poll, clock_ns())) {
+		relax();
+		return false;
+	}
+	return wait_for_request(fs);
+}
+
+static void handle(struct walfs *fs, const struct fuse_buf *buffer)
+{
+	walfs_busy_poll_end(&fs->busy_poll);
+	/* in memory: nothing here asks libfuse for splice() */
+	walfs_opstats_begin(&fs->opstats, buffer->mem);
+	fuse_session_process_buf(fs->session, buffer);
+	walfs_opstats_end(&fs->opstats);
+	walfs_locks_reap(fs);
+	walfs_handles_reap(fs);
 }
 
 int walfs_loop(struct walfs *fs)
 {
 	struct fuse_buf buffer = {.mem = NULL};
-	unsigned requests = 0;
+	bool stop = false;
+	unsigned turns = 0;
 	int got = 0;
 
-	while (!fuse_session_exited(fs->session)) {
+	walfs_busy_poll_init(&fs->busy_poll, fs->options.busy_poll_us);
+	while (!stop && !fuse_session_exited(fs->session)) {
 		got = fuse_session_receive_buf(fs->session, &buffer);
-		if (got > 0) {
-			/* in memory: nothing here asks libfuse for splice() */
-			walfs_opstats_begin(&fs->opstats, buffer.mem);
-			fuse_session_process_buf(fs->session, &buffer);
-			walfs_opstats_end(&fs->opstats);
-			walfs_locks_reap(fs);
-			walfs_handles_reap(fs);
-			if (++requests % REQUESTS_BETWEEN_SIGNALS)
-				continue;
-		} else if (got == -EAGAIN) {
-			wait_for_request(fs);
-		} else if (got < 0 && got != -EINTR) {
+		if (got > 0)
+			handle(fs, &buffer);
+		else if (got == -EAGAIN)
+			stop = poll_or_wait(fs);
+		else if (got < 0 && got != -EINTR)
 			break;
-		}
-		if (told_to_stop(fs)) {
-			got = 0;
-			break;
-		}
+		/* Requests, or rounds of polling, may follow each other without end. */
+		if (!stop && ++turns % TURNS_BETWEEN_SIGNALS == 0)
+			stop = told_to_stop(fs);
 	}
 	free(buffer.mem);
 	return got < 0 && got != -EAGAIN && got != -EINTR && !is_over(got) ? got : 0;

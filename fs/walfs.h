@@ -25,6 +25,7 @@
 
 #include <walfs/wal.h>
 
+#include "busy_poll.h"
 #include "opstats.h"
 
 struct walfs;
@@ -54,6 +55,7 @@ struct walfs_options {
 	uint32_t keep_segments; /* 0 in the three: nothing is removed */
 	uint64_t keep_bytes;
 	uint32_t keep_age_s;
+	uint32_t busy_poll_us; /* 0: sleep at once */
 	char *mount_options; /* for libfuse and the kernel; may be NULL */
 };
 
@@ -319,6 +321,7 @@ struct walfs {
 	struct walfs_workers workers;
 	struct walfs_checked checked;
 	struct walfs_opstats opstats;
+	struct walfs_busy_poll busy_poll; /* the loop's */
 	uint64_t started_ns;	   /* CLOCK_REALTIME */
 	uint64_t started_clock_ns; /* CLOCK_MONOTONIC */
 	_Atomic bool stopping;
