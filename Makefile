@@ -118,6 +118,7 @@ BENCH_SRC := $(filter-out $(BENCH_SHARED) $(PEER_SRC),$(wildcard tests/bench/*.c
 # Sources from outside core that one test looks at: EXTRA_test_x := fs/y.c
 EXTRA_test_frame := $(wildcard fs/frame.c)
 EXTRA_test_telemetry := $(wildcard fs/opstats.c)
+EXTRA_test_busy_poll := fs/busy_poll.c
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call object,$(CORE_SRC))

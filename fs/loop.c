@@ -14,11 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "walfs.h"
 
-#define REQUESTS_BETWEEN_SIGNALS 64
+#define TURNS_BETWEEN_SIGNALS 64
 
 const struct fuse_lowlevel_ops walfs_operations = {
 	.init = walfs_init,
@@ -73,14 +74,55 @@ static bool told_to_stop(struct walfs *fs)
 	return true;
 }
 
-static void wait_for_request(struct walfs *fs)
+/* Return: whether a signal came that ends the daemon. */
+static bool wait_for_request(struct walfs *fs)
 {
 	struct pollfd fds[] = {
 		{.fd = fuse_session_fd(fs->session), .events = POLLIN},
 		{.fd = fs->signal_fd, .events = POLLIN},
 	};
 
-	poll(fds, 2, -1);
+	return poll(fds, 2, -1) > 0 && fds[1].revents && told_to_stop(fs);
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Tells the processor that this is a loop that waits. */
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Return: whether a signal came that ends the daemon. */
+static bool poll_or_wait(struct walfs *fs)
+{
+	/* without the option there is no clock to read */
+	if (fs->busy_poll.limit_ns && walfs_busy_poll_again(&fs->busy_poll, clock_ns())) {
+		relax();
+		return false;
+	}
+	return wait_for_request(fs);
+}
+
+static void handle(struct walfs *fs, const struct fuse_buf *buffer)
+{
+	walfs_busy_poll_end(&fs->busy_poll);
+	/* in memory: nothing here asks libfuse for splice() */
+	walfs_opstats_begin(&fs->opstats, buffer->mem);
+	fuse_session_process_buf(fs->session, buffer);
+	walfs_opstats_end(&fs->opstats);
+	walfs_locks_reap(fs);
+	walfs_handles_reap(fs);
 }
 
 /* Nothing is in hand. Whoever reads next is the other thread, or this one again. */
@@ -92,35 +134,25 @@ static void commit(struct walfs *fs)
 	pthread_mutex_lock(&fs->reading);
 }
 
-static void handle(struct walfs *fs, const struct fuse_buf *buffer)
-{
-	/* in memory: nothing here asks libfuse for splice() */
-	walfs_opstats_begin(&fs->opstats, buffer->mem);
-	fuse_session_process_buf(fs->session, buffer);
-	walfs_opstats_end(&fs->opstats);
-	walfs_locks_reap(fs);
-	walfs_handles_reap(fs);
-}
-
 /* Reads and handles a request, or waits for one. Return: whether it is over; error tells why. */
 static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *error)
 {
 	int got = fuse_session_receive_buf(fs->session, buffer);
+	bool stop = false;
 
 	*error = 0;
 	if (got > 0) {
 		handle(fs, buffer);
 		if (fs->lead)
 			commit(fs);
-		if (++fs->requests % REQUESTS_BETWEEN_SIGNALS)
-			return false;
 	} else if (got == -EAGAIN) {
-		wait_for_request(fs);
+		stop = poll_or_wait(fs);
 	} else if (got < 0 && got != -EINTR) {
 		*error = is_over(got) ? 0 : got;
 		return true;
 	}
-	return told_to_stop(fs);
+	/* Requests, or rounds of polling, may follow each other without end. */
+	return stop || (++fs->turns % TURNS_BETWEEN_SIGNALS == 0 && told_to_stop(fs));
 }
 
 /* Return: NULL. The first that sees the end says so, and why. */
@@ -146,8 +178,10 @@ static void *read_requests(void *arg)
 int walfs_loop(struct walfs *fs)
 {
 	pthread_t other;
-	int error = pthread_create(&other, NULL, read_requests, fs);
+	int error;
 
+	walfs_busy_poll_init(&fs->busy_poll, fs->options.busy_poll_us);
+	error = pthread_create(&other, NULL, read_requests, fs);
 	if (error)
 		return -error;
 	read_requests(fs);

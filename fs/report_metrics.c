@@ -151,6 +151,18 @@ static void put_counters(const struct walfs_view *view, FILE *out)
 	}
 }
 
+static void put_busy_polls(const struct walfs_view *view, FILE *out)
+{
+	const struct walfs_busy_poll *poll = &view->fs->busy_poll;
+
+	put_family(out, "walfs_busy_polls_total", "counter",
+		   "Rounds of polling for the next request, by result");
+	fprintf(out, "walfs_busy_polls_total{result=\"found\"} %" PRIu64 "\n",
+		atomic_load_explicit(&poll->found, memory_order_relaxed));
+	fprintf(out, "walfs_busy_polls_total{result=\"missed\"} %" PRIu64 "\n",
+		atomic_load_explicit(&poll->missed, memory_order_relaxed));
+}
+
 static void put_latencies(const struct walfs_view *view, FILE *out)
 {
 	char name[96];
@@ -193,6 +205,7 @@ int walfs_report_metrics(const struct walfs_view *view, FILE *out)
 	put_positions(view, out);
 	put_segments(view, out);
 	put_counters(view, out);
+	put_busy_polls(view, out);
 	put_latencies(view, out);
 	put_operations(view, out);
 	return 0;

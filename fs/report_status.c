@@ -106,6 +106,7 @@ static struct object options_in_force(const struct walfs_view *view)
 	put_number(&object, "keep_segments", options->keep_segments);
 	put_number(&object, "keep_bytes", options->keep_bytes);
 	put_number(&object, "keep_age_s", options->keep_age_s);
+	put_number(&object, "busy_poll_us", options->busy_poll_us);
 	put(&object, "ro", json_boolean(options->read_only));
 	put(&object, "allow_other", json_boolean(options->allow_other));
 	put_number(&object, "uid", options->uid);
@@ -174,6 +175,17 @@ static struct object operations(const struct walfs_view *view)
 		if (histogram.count)
 			put_object(&object, walfs_operation_name(i), latency(&histogram));
 	}
+	return object;
+}
+
+/* Rounds of polling for the next request. */
+static struct object busy_polls(const struct walfs_view *view)
+{
+	const struct walfs_busy_poll *poll = &view->fs->busy_poll;
+	struct object object = new_object();
+
+	put_number(&object, "found", atomic_load_explicit(&poll->found, memory_order_relaxed));
+	put_number(&object, "missed", atomic_load_explicit(&poll->missed, memory_order_relaxed));
 	return object;
 }
 
@@ -285,6 +297,7 @@ int walfs_report_status(const struct walfs_view *view, FILE *out)
 	put_object(&object, "space", space(view));
 	put_object(&object, "options", options_in_force(view));
 	put_object(&object, "counters", counters(view));
+	put_object(&object, "busy_polls", busy_polls(view));
 	put_object(&object, "latencies", latencies(view));
 	put_object(&object, "operations", operations(view));
 	if (!object.failed && json_dumpf(object.json, out, JSON_INDENT(2)))

@@ -26,6 +26,7 @@
 
 #include <walfs/wal.h>
 
+#include "busy_poll.h"
 #include "opstats.h"
 
 struct walfs;
@@ -55,6 +56,7 @@ struct walfs_options {
 	uint32_t keep_segments; /* 0 in the three: nothing is removed */
 	uint64_t keep_bytes;
 	uint32_t keep_age_s;
+	uint32_t busy_poll_us; /* 0: sleep at once */
 	char *mount_options; /* for libfuse and the kernel; may be NULL */
 };
 
@@ -320,15 +322,16 @@ struct walfs {
 	struct walfs_workers workers;
 	struct walfs_checked checked;
 	struct walfs_opstats opstats;
+	struct walfs_busy_poll busy_poll; /* the loop's */
 	uint64_t started_ns;	   /* CLOCK_REALTIME */
 	uint64_t started_clock_ns; /* CLOCK_MONOTONIC */
 	_Atomic bool stopping;
-	/* The loop's: held by the thread that reads requests. It protects the next four. */
+	/* The loop's: held by the thread that reads requests. It protects what follows. */
 	pthread_mutex_t reading;
 	bool lead; /* the request in hand has made its thread the one that commits */
 	bool over;
 	int loop_error;
-	unsigned requests;
+	unsigned turns;
 	/* Segments whose info is known to cost no read: a hint, by index modulo. */
 	_Atomic uint32_t warm[WALFS_WARM];
 	/* Syncs that the log has not answered. */

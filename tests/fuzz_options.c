@@ -103,6 +103,7 @@ static void check(const struct walfs_options *options)
 	require((options->sync == WALFS_SYNC_NONE) == (options->sync_interval_ms == 0));
 	require(options->sync_interval_ms <= 24 * 3600 * 1000);
 	require(options->prepare <= 8);
+	require(options->busy_poll_us <= 1000);
 	require(options->foreground || !options->debug);
 	require(options->allow_other ==
 			(options->mount_options && strstr(options->mount_options, "allow_other")) ||
