@@ -73,7 +73,7 @@ case_a_listed_segment_that_is_damaged_says_so() {
 	unmount_log
 	printf X | dd of="$store/0000000002.wal" bs=1 seek=5000 conv=notrunc status=none
 	mount_log
-	same names "$(ls "$mnt" | grep -c wal)" 3
+	same names "$(echo "$mnt"/*.wal | wc -w)" 3
 	ls -l "$mnt" "$mnt/events"
 	same state "$(attribute state "$mnt/0000000001.wal") $(attribute state "$mnt/0000000002.wal")" 'sealed damaged'
 	refuses 'Input/output error' cat "$mnt/0000000002.wal"
