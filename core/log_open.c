@@ -39,10 +39,8 @@ static int take_segments(struct wal_log *log, const struct wal_recovery *rec)
 		err = wal_log_add_entry(log, rec->list.segments[i]);
 	for (i = 0; i < rec->damaged_count && !err; i++) {
 		entry = wal_log_find_entry(log, rec->damaged[i].index);
-		if (!entry)
-			continue;
-		entry->damaged = true;
-		entry->fault = rec->damaged[i].fault;
+		if (entry)
+			wal_log_damage_entry(entry, &rec->damaged[i].fault);
 	}
 	log->view_current = rec->last_unsealed;
 	return err;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The segments of a log: which there are, what is known of them, readers. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,13 +54,31 @@ int wal_log_add_entry(struct wal_log *log, uint32_t index)
 	return 0;
 }
 
+bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault)
+{
+	if (entry->damaged)
+		return false;
+	entry->damaged = true;
+	entry->fault = fault->kind;
+	entry->fault_block = fault->block;
+	entry->fault_offset = fault->offset;
+	entry->fault_detail = fault->detail[0] ? strdup(fault->detail) : NULL;
+	return true;
+}
+
+static void free_known(struct wal_log_entry *entry)
+{
+	free(entry->info);
+	free(entry->fault_detail);
+}
+
 void wal_log_remove_entry(struct wal_log *log, uint32_t index)
 {
 	struct wal_log_entry *entry = wal_log_find_entry(log, index);
 
 	if (!entry)
 		return;
-	free(entry->info);
+	free_known(entry);
 	log->entry_count--;
 	memmove(entry, entry + 1,
 		(size_t)(log->entries + log->entry_count - entry) * sizeof(*entry));
@@ -68,7 +89,7 @@ void wal_log_clear_entries(struct wal_log *log)
 	size_t i;
 
 	for (i = 0; i < log->entry_count; i++)
-		free(log->entries[i].info);
+		free_known(&log->entries[i]);
 	free(log->entries);
 	log->entries = NULL;
 	log->entry_count = log->entry_room = 0;
@@ -230,14 +251,54 @@ static void add_damage(const struct wal_log_entry *entry, struct wal_segment_inf
 	if (!entry->damaged || info->fault.kind != WAL_FAULT_NONE)
 		return;
 	info->state = WAL_DAMAGED;
-	info->fault = entry->fault;
+	info->fault = (struct wal_fault){
+		.kind = entry->fault,
+		.segment = entry->index,
+		.block = entry->fault_block,
+		.offset = entry->fault_offset,
+	};
+	if (entry->fault_detail)
+		snprintf(info->fault.detail, sizeof(info->fault.detail), "%s", entry->fault_detail);
+}
+
+/*
+ * What was read of a segment: all of struct wal_segment_info, but that a fault takes
+ * no room where there is none. More than half of that struct is the fault.
+ */
+struct wal_known_info {
+	bool has_fault;
+	unsigned char info[]; /* without its last member, the fault, or with it */
+};
+
+static_assert(offsetof(struct wal_segment_info, fault) + sizeof(struct wal_fault) ==
+		      sizeof(struct wal_segment_info),
+	      "the fault is the last member");
+
+static size_t known_size(bool has_fault)
+{
+	return has_fault ? sizeof(struct wal_segment_info)
+			 : offsetof(struct wal_segment_info, fault);
+}
+
+/* Return: NULL without memory. */
+static struct wal_known_info *new_known(const struct wal_segment_info *info)
+{
+	bool has_fault = info->fault.kind != WAL_FAULT_NONE;
+	struct wal_known_info *known = malloc(sizeof(*known) + known_size(has_fault));
+
+	if (!known)
+		return NULL;
+	known->has_fault = has_fault;
+	memcpy(known->info, info, known_size(has_fault));
+	return known;
 }
 
 /* Lock held. What a read, a check or recovery found counts for more than the headers. */
 static void copy_info(const struct wal_log *log, const struct wal_log_entry *entry,
 		      struct wal_segment_info *info)
 {
-	*info = *entry->info;
+	memset(info, 0, sizeof(*info));
+	memcpy(info, entry->info->info, known_size(entry->info->has_fault));
 	add_damage(entry, info);
 	if (info->state == WAL_SEALING && entry->index == log->view_current) {
 		info->state = WAL_ACTIVE;
@@ -258,33 +319,35 @@ static void tell_damage(struct wal_log *log, const struct wal_segment_info *info
 
 static int keep_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
 {
+	struct wal_known_info *known = new_known(info);
 	struct wal_log_entry *entry;
-	int err = -ENOENT;
 	bool found = false;
 
+	if (!known)
+		return -ENOMEM;
 	pthread_mutex_lock(&log->lock);
 	entry = wal_log_find_entry(log, index);
-	if (entry && !entry->info)
-		entry->info = malloc(sizeof(*entry->info));
 	if (entry) {
-		err = entry->info ? 0 : -ENOMEM;
-		if (!err) {
-			*entry->info = *info;
-			copy_info(log, entry, info);
-			found = info->state == WAL_DAMAGED && !entry->damaged;
-		}
+		free(entry->info);
+		entry->info = known;
+		copy_info(log, entry, info);
+		found = info->state == WAL_DAMAGED && !entry->damaged;
 	}
 	pthread_mutex_unlock(&log->lock);
+	if (!entry) {
+		free(known);
+		return -ENOENT;
+	}
 	if (found)
 		tell_damage(log, info);
-	return err;
+	return 0;
 }
 
-int wal_log_segment_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
+int wal_log_segment_known(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
 {
 	const struct wal_closed *closed;
 	struct wal_log_entry *entry;
-	int err = 1;
+	int err = -EAGAIN;
 
 	pthread_mutex_lock(&log->lock);
 	entry = wal_log_find_entry(log, index);
@@ -304,7 +367,14 @@ int wal_log_segment_info(struct wal_log *log, uint32_t index, struct wal_segment
 		err = 0;
 	}
 	pthread_mutex_unlock(&log->lock);
-	if (err <= 0)
+	return err;
+}
+
+int wal_log_segment_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
+{
+	int err = wal_log_segment_known(log, index, info);
+
+	if (err != -EAGAIN)
 		return err;
 	err = read_info(log, index, info);
 	return err ? err : keep_info(log, index, info);
@@ -351,11 +421,7 @@ bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_
 
 	pthread_mutex_lock(&log->lock);
 	entry = wal_log_find_entry(log, index);
-	news = entry && !entry->damaged;
-	if (news) {
-		entry->damaged = true;
-		entry->fault = *fault;
-	}
+	news = entry && wal_log_damage_entry(entry, fault);
 	pthread_mutex_unlock(&log->lock);
 	if (news)
 		wal_count_fault(&log->telemetry, fault->kind);

@@ -28,6 +28,7 @@ const struct fuse_lowlevel_ops walfs_operations = {
 	.getattr = walfs_getattr,
 	.setattr = walfs_setattr,
 	.readdir = walfs_readdir,
+	.readdirplus = walfs_readdirplus,
 	.fsyncdir = walfs_fsyncdir,
 	.open = walfs_open,
 	.read = walfs_read,

@@ -56,12 +56,11 @@ struct stat walfs_stat_file(const struct walfs *fs, fuse_ino_t ino, uint64_t siz
 struct stat walfs_stat_directory(struct walfs *fs, fuse_ino_t ino)
 {
 	mode_t mode = fs->options.mode & 0444;
-	struct wal_segment_info info = {.created_ns = 0};
-	uint32_t segment = wal_log_current(fs->log);
+	struct wal_segment_info info;
 	struct stat st;
 
-	if (segment && walfs_is_warm(fs, segment))
-		wal_log_segment_info(fs->log, segment, &info);
+	if (wal_log_segment_known(fs->log, wal_log_current(fs->log), &info))
+		info.created_ns = 0;
 	st = stat_base(fs, ino, S_IFDIR | mode | mode >> 2, info.created_ns);
 	st.st_nlink = ino == FUSE_ROOT_ID ? 4 : 2;
 	return st;

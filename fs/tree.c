@@ -64,12 +64,6 @@ static bool is_report(enum walfs_kind kind)
 
 /* --- questions ------------------------------------------------------------------- */
 
-bool walfs_is_warm(struct walfs *fs, uint32_t segment)
-{
-	return atomic_load(&fs->warm[segment % WALFS_WARM]) == segment ||
-	       (!wal_log_is_read_only(fs->log) && segment == wal_log_current(fs->log));
-}
-
 /* Of an open file whose segment was removed: what was known when it was last read. */
 static void answer_removed(const struct walfs_question *question)
 {
@@ -80,12 +74,9 @@ static void answer_removed(const struct walfs_question *question)
 	fuse_reply_attr(question->req, &st, 0);
 }
 
-static void answer(const struct walfs_question *question)
+static void answer(const struct walfs_question *question, int error,
+		   const struct wal_segment_info *info)
 {
-	struct walfs *fs = walfs_of(question->req);
-	struct wal_segment_info info;
-	int error = wal_log_segment_info(fs->log, question->segment, &info);
-
 	if (error == -ENOENT && question->is_open) {
 		answer_removed(question);
 		return;
@@ -94,18 +85,17 @@ static void answer(const struct walfs_question *question)
 		fuse_reply_err(question->req, error == -ENOENT ? ENOENT : walfs_read_errno(error));
 		return;
 	}
-	/* An active segment's info is not that of the finished one. */
-	if (info.state == WAL_SEALED || info.state == WAL_DAMAGED)
-		atomic_store(&fs->warm[question->segment % WALFS_WARM], question->segment);
-	question->answer(question, &info);
+	question->answer(question, info);
 }
 
 static void answer_job(struct walfs_job *job, void *buffer)
 {
 	struct walfs_question *question = (struct walfs_question *)job; /* its first member */
+	struct wal_segment_info info;
+	int error = wal_log_segment_info(walfs_of(question->req)->log, question->segment, &info);
 
 	(void)buffer;
-	answer(question);
+	answer(question, error, &info);
 	free(question);
 }
 
@@ -113,9 +103,11 @@ void walfs_ask(const struct walfs_question *question)
 {
 	struct walfs *fs = walfs_of(question->req);
 	struct walfs_question *parked;
+	struct wal_segment_info info;
+	int error = wal_log_segment_known(fs->log, question->segment, &info);
 
-	if (walfs_is_warm(fs, question->segment)) {
-		answer(question);
+	if (error != -EAGAIN) {
+		answer(question, error, &info);
 		return;
 	}
 	parked = malloc(sizeof(*parked));
@@ -154,13 +146,26 @@ static void reply_entry(fuse_req_t req, fuse_ino_t ino, const struct stat *st, d
 	fuse_reply_entry(req, &entry);
 }
 
+static struct fuse_entry_param entry_of(const struct walfs *fs, fuse_ino_t ino,
+					const struct wal_segment_info *info)
+{
+	double timeout = timeout_of(fs, ino, info);
+
+	return (struct fuse_entry_param){
+		.ino = ino,
+		.generation = 1,
+		.attr = walfs_stat_segment(fs, ino, info),
+		.attr_timeout = timeout,
+		.entry_timeout = timeout,
+	};
+}
+
 static void answer_lookup(const struct walfs_question *question,
 			  const struct wal_segment_info *info)
 {
-	const struct walfs *fs = walfs_of(question->req);
-	struct stat st = walfs_stat_segment(fs, question->ino, info);
+	struct fuse_entry_param entry = entry_of(walfs_of(question->req), question->ino, info);
 
-	reply_entry(question->req, question->ino, &st, timeout_of(fs, question->ino, info));
+	fuse_reply_entry(question->req, &entry);
 }
 
 static void answer_getattr(const struct walfs_question *question,
@@ -318,27 +323,52 @@ void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 struct listing {
 	fuse_req_t req;
+	struct walfs *fs;
+	bool plus; /* with what a lookup of each would say */
 	char *bytes;
 	size_t size;
 	size_t used;
 };
 
+/*
+ * What a lookup would say of a finished segment. The others keep node 0, at which the
+ * kernel asks when it wants to know: each lookup of `current` must be a new node, and
+ * what cannot be looked at has an error to tell.
+ */
+static void look_up(const struct listing *listing, fuse_ino_t ino, struct fuse_entry_param *entry)
+{
+	enum walfs_kind kind = walfs_ino_kind(ino);
+	struct wal_segment_info info;
+
+	if (!listing->plus || (kind != WALFS_SEALED && kind != WALFS_EVENTS))
+		return;
+	if (wal_log_segment_info(listing->fs->log, walfs_ino_segment(ino), &info) == 0)
+		*entry = entry_of(listing->fs, ino, &info);
+}
+
 /* Return: false when it does not fit. cookie is that of the entry itself. */
 static bool add(struct listing *listing, const char *name, fuse_ino_t ino, off_t cookie)
 {
-	bool directory = is_directory(walfs_ino_kind(ino));
-	struct stat st = {.st_ino = walfs_stat_ino(ino), .st_mode = directory ? S_IFDIR : S_IFREG};
+	struct fuse_entry_param entry = {
+		.attr.st_ino = walfs_stat_ino(ino),
+		.attr.st_mode = is_directory(walfs_ino_kind(ino)) ? S_IFDIR : S_IFREG,
+	};
+	char *to = listing->bytes + listing->used;
 	size_t room = listing->size - listing->used;
-	size_t need = fuse_add_direntry(listing->req, listing->bytes + listing->used, room, name,
-					&st, cookie);
+	size_t need;
 
+	look_up(listing, ino, &entry);
+	if (listing->plus)
+		need = fuse_add_direntry_plus(listing->req, to, room, name, &entry, cookie);
+	else
+		need = fuse_add_direntry(listing->req, to, room, name, &entry.attr, cookie);
 	if (need > room)
 		return false;
 	listing->used += need;
 	return true;
 }
 
-static bool add_fixed(struct listing *listing, struct walfs *fs, fuse_ino_t ino, off_t after)
+static bool add_fixed(struct listing *listing, fuse_ino_t ino, off_t after)
 {
 	uint32_t segment;
 	off_t cookie;
@@ -350,7 +380,7 @@ static bool add_fixed(struct listing *listing, struct walfs *fs, fuse_ino_t ino,
 		return false;
 	for (i = 0; i < NAMES; i++) {
 		cookie = COOKIE_NAMES + (off_t)i;
-		segment = names[i].kind == WALFS_CURRENT ? wal_log_current(fs->log) : 0;
+		segment = names[i].kind == WALFS_CURRENT ? wal_log_current(listing->fs->log) : 0;
 		if (names[i].parent == walfs_ino_kind(ino) && after < cookie &&
 		    !add(listing, names[i].name, node(names[i].kind, segment, 0), cookie))
 			return false;
@@ -358,7 +388,7 @@ static bool add_fixed(struct listing *listing, struct walfs *fs, fuse_ino_t ino,
 	return true;
 }
 
-static void add_segments(struct listing *listing, struct walfs *fs, fuse_ino_t ino, off_t after)
+static void add_segments(struct listing *listing, fuse_ino_t ino, off_t after)
 {
 	enum walfs_kind kind = ino == FUSE_ROOT_ID ? WALFS_SEALED : WALFS_EVENTS;
 	uint32_t indexes[PAGE], last = 0;
@@ -368,7 +398,7 @@ static void add_segments(struct listing *listing, struct walfs *fs, fuse_ino_t i
 	if (after > COOKIE_SEGMENTS)
 		last = (uint32_t)(after - COOKIE_SEGMENTS);
 	do {
-		count = wal_log_segments(fs->log, last, indexes, PAGE);
+		count = wal_log_segments(listing->fs->log, last, indexes, PAGE);
 		for (i = 0; i < count; i++) {
 			last = indexes[i];
 			if (kind == WALFS_SEALED)
@@ -381,19 +411,61 @@ static void add_segments(struct listing *listing, struct walfs *fs, fuse_ino_t i
 	} while (count == PAGE);
 }
 
+static void list(struct listing *listing, fuse_ino_t ino, off_t after)
+{
+	listing->bytes = malloc(listing->size);
+	if (!listing->bytes) {
+		fuse_reply_err(listing->req, ENOMEM);
+		return;
+	}
+	if (add_fixed(listing, ino, after) && walfs_ino_kind(ino) != WALFS_REPORT_DIR)
+		add_segments(listing, ino, after);
+	fuse_reply_buf(listing->req, listing->bytes, listing->used);
+	free(listing->bytes);
+}
+
 void walfs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		   struct fuse_file_info *fi)
 {
-	struct walfs *fs = walfs_of(req);
-	struct listing listing = {.req = req, .size = size, .bytes = malloc(size)};
+	struct listing listing = {.req = req, .fs = walfs_of(req), .size = size};
 
 	(void)fi;
-	if (!listing.bytes) {
+	list(&listing, ino, offset);
+}
+
+struct list_job {
+	struct walfs_job job; /* the first member */
+	struct listing listing;
+	fuse_ino_t ino;
+	off_t after;
+};
+
+static void run_list(struct walfs_job *job, void *buffer)
+{
+	struct list_job *listed = (struct list_job *)job;
+
+	(void)buffer;
+	list(&listed->listing, listed->ino, listed->after);
+	free(listed);
+}
+
+/* A worker's: what is not known of a segment yet is read from the disk. */
+void walfs_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
+{
+	struct walfs *fs = walfs_of(req);
+	struct list_job *listed = malloc(sizeof(*listed));
+
+	(void)fi;
+	if (!listed) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	if (add_fixed(&listing, fs, ino, offset) && walfs_ino_kind(ino) != WALFS_REPORT_DIR)
-		add_segments(&listing, fs, ino, offset);
-	fuse_reply_buf(req, listing.bytes, listing.used);
-	free(listing.bytes);
+	*listed = (struct list_job){
+		.job = {.run = run_list},
+		.listing = {.req = req, .fs = fs, .plus = true, .size = size},
+		.ino = ino,
+		.after = offset,
+	};
+	walfs_workers_submit(&fs->workers, &listed->job, NULL);
 }

@@ -309,8 +309,6 @@ void walfs_checked_destroy(struct walfs_checked *checked);
 
 /* --- the daemon ---------------------------------------------------------------- */
 
-#define WALFS_WARM 4096
-
 struct walfs {
 	struct walfs_options options;
 	struct wal_log *log;
@@ -326,14 +324,12 @@ struct walfs {
 	uint64_t started_ns;	   /* CLOCK_REALTIME */
 	uint64_t started_clock_ns; /* CLOCK_MONOTONIC */
 	_Atomic bool stopping;
-	/* The loop's: held by the thread that reads requests. It protects what follows. */
+	/* The loop's: held by the thread that reads requests. It protects the next four. */
 	pthread_mutex_t reading;
 	bool lead; /* the request in hand has made its thread the one that commits */
 	bool over;
 	int loop_error;
 	unsigned turns;
-	/* Segments whose info is known to cost no read: a hint, by index modulo. */
-	_Atomic uint32_t warm[WALFS_WARM];
 	/* Syncs that the log has not answered. */
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_done;
@@ -374,14 +370,14 @@ struct walfs_question {
 
 /* Asks a copy of question; replies with an error if there is no answer. */
 void walfs_ask(const struct walfs_question *question);
-/* Return: whether walfs_ask() would answer at once. */
-bool walfs_is_warm(struct walfs *fs, uint32_t segment);
 
 void walfs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void walfs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
 void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void walfs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		   struct fuse_file_info *fi);
+void walfs_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *fi);
 
 /* --- stat.c ------------------------------------------------------------------------ */
 

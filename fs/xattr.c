@@ -173,6 +173,15 @@ static bool has_prefix(const char *name, const char *prefix)
 	return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
+/*
+ * Whole namespaces that no file here has: `ls -l` asks each file for its security
+ * label, until it is told that the file system has none.
+ */
+static bool is_never_there(const char *name)
+{
+	return has_prefix(name, "system.") || has_prefix(name, "security.");
+}
+
 static void answer_get(const struct walfs_question *question, const struct wal_segment_info *info)
 {
 	char text[WALFS_VALUE_MAX];
@@ -214,7 +223,7 @@ void walfs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 	if (question.attribute && question.segment)
 		walfs_ask(&question);
 	else if (!start_check(req, ino, name, size))
-		fuse_reply_err(req, has_prefix(name, "system.") ? EOPNOTSUPP : ENODATA);
+		fuse_reply_err(req, is_never_there(name) ? EOPNOTSUPP : ENODATA);
 }
 
 /* --- listxattr ---------------------------------------------------------------------------- */

@@ -524,6 +524,29 @@ START_TEST(rotating_seals_the_segment_and_starts_the_next)
 }
 END_TEST
 
+START_TEST(a_finished_segment_is_known_once_it_was_read)
+{
+	struct wal_segment_info known, info;
+
+	open_log();
+	log_put_lines(&handle, 1, 7);
+	ck_ok(wal_log_rotate(wal));
+	close_log();
+	open_log();
+	ck_fails(wal_log_segment_known(wal, 1, &known), -EAGAIN);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_ok(wal_log_segment_known(wal, 1, &known));
+	ck_assert_uint_eq(known.last_event, 7);
+	ck_assert_uint_eq(known.payload_bytes, info.payload_bytes);
+	ck_assert_uint_eq(known.file_bytes, info.file_bytes);
+	ck_assert_uint_eq(known.closed_ns, info.closed_ns);
+	ck_kind(known.fault.kind, WAL_FAULT_NONE);
+	ck_ok(wal_log_segment_known(wal, wal_log_current(wal), &known));
+	ck_assert_int_eq(known.state, WAL_ACTIVE);
+	ck_fails(wal_log_segment_known(wal, 9, &known), -ENOENT);
+}
+END_TEST
+
 START_TEST(an_active_segment_is_known_as_it_is_now)
 {
 	struct wal_segment_info info;
@@ -1227,16 +1250,28 @@ END_TEST
 START_TEST(a_segment_found_damaged_is_damaged_from_then_on)
 {
 	struct wal_segment_info info;
-	struct wal_fault found = {.kind = WAL_FAULT_CHAIN, .segment = 1, .block = 0};
+	struct wal_fault found = {.kind = WAL_FAULT_CHAIN,
+				  .segment = 1,
+				  .block = 3,
+				  .offset = 4711,
+				  .detail = "of that kind"};
 
 	open_log();
 	log_put_lines(&handle, 1, 10);
 	ck_ok(wal_log_rotate(wal));
 	ck_ok(wal_log_segment_info(wal, 1, &info));
 	ck_assert_int_eq(info.state, WAL_SEALED);
-	wal_log_mark_damaged(wal, 1, &found);
+	ck_assert(wal_log_mark_damaged(wal, 1, &found));
 	ck_ok(wal_log_segment_info(wal, 1, &info));
 	ck_assert_int_eq(info.state, WAL_DAMAGED);
+	ck_kind(info.fault.kind, WAL_FAULT_CHAIN);
+	ck_assert_uint_eq(info.fault.segment, 1);
+	ck_assert_uint_eq(info.fault.block, 3);
+	ck_assert_uint_eq(info.fault.offset, 4711);
+	ck_assert_str_eq(info.fault.detail, found.detail);
+	found.kind = WAL_FAULT_MAGIC;
+	ck_assert(!wal_log_mark_damaged(wal, 1, &found)); /* the first stays */
+	ck_ok(wal_log_segment_info(wal, 1, &info));
 	ck_kind(info.fault.kind, WAL_FAULT_CHAIN);
 }
 END_TEST
@@ -1338,6 +1373,7 @@ static void add_appending(Suite *suite)
 	tcase_add_test(t, a_clock_that_goes_back_is_held_and_the_next_segment_says_so);
 	tcase_add_test(t, rotating_an_empty_segment_does_nothing);
 	tcase_add_test(t, rotating_seals_the_segment_and_starts_the_next);
+	tcase_add_test(t, a_finished_segment_is_known_once_it_was_read);
 	tcase_add_test(t, an_active_segment_is_known_as_it_is_now);
 	tcase_add_test(
 		t,

@@ -169,7 +169,6 @@ const char *wal_state_name(enum wal_state state);
 struct wal_segment_info {
 	uint32_t index;
 	enum wal_state state;
-	struct wal_fault fault; /* why damaged; kind NONE otherwise */
 	uint8_t log[16];	/* UUID, big-endian as it is printed */
 	uint64_t first_event;
 	uint64_t last_event; /* first_event - 1 while there is none */
@@ -189,6 +188,7 @@ struct wal_segment_info {
 	uint64_t dropped_bytes;
 	bool sealed_by_recovery;
 	struct wal_framing framing;
+	struct wal_fault fault; /* why damaged; kind NONE otherwise */
 };
 
 #define WAL_NAME_MAX 32
@@ -509,6 +509,8 @@ bool wal_log_has_segment(struct wal_log *log, uint32_t index);
  * Return: 0 (a damaged one too: see state and fault); -ENOENT, -EIO, -ENOMEM.
  */
 int wal_log_segment_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info);
+/* The same without reading. Return: 0; -EAGAIN if it takes reading; -ENOENT. */
+int wal_log_segment_known(struct wal_log *log, uint32_t index, struct wal_segment_info *info);
 
 /* Of the active segment, without reading anything: for stat(). Any thread. */
 struct wal_log_position {

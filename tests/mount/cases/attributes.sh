@@ -56,7 +56,9 @@ case_unknown_and_foreign_attributes_have_their_errno() {
 	for file in "$mnt/current" "$mnt/0000000001.wal" "$mnt/events/0000000001.log" "$mnt"; do
 		gives ENODATA getxattr "$file" user.wal.nothing 100
 		gives ENODATA getxattr "$file" user.other 100
-		gives ENODATA getxattr "$file" security.capability 100
+		gives ENODATA getxattr "$file" trusted.other 100
+		gives EOPNOTSUPP getxattr "$file" security.capability 100
+		gives EOPNOTSUPP getxattr "$file" security.selinux 100
 		gives EOPNOTSUPP getxattr "$file" system.posix_acl_access 100
 	done
 	gives ERANGE getxattr "$mnt/0000000001.wal" user.wal.state 3

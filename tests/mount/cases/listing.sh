@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables are of common.sh
+# shellcheck disable=SC2012,SC2164 # no name has blanks; set -e is on
+#
+# Listings of many segments, and what the kernel keeps: counted in requests, not timed.
+
+# (dd: two reads for the report, however long it is)
+requests() {
+	dd if="$mnt/.walfs/metrics" bs=1M status=none |
+		awk -v series="walfs_fuse_request_seconds_count{operation=\"$1\"}" '$1 == series { print $2 }'
+}
+
+# asks OPERATION COMMAND...: how many requests of that kind the command is.
+asks() {
+	local before
+	before=$(requests "$1")
+	"${@:2}" >/dev/null
+	echo $(($(requests "$1") - ${before:-0}))
+}
+
+segments() {
+	local i
+	for ((i = 1; i <= $1; i++)); do
+		echo "line $i" >>"$mnt/current"
+		rotate
+	done
+}
+
+case_a_long_listing_is_not_a_lookup_for_each_segment() {
+	mount_log
+	segments 40
+	unmount_log
+	mount_log
+	# (current, events, the report itself)
+	[ "$(asks lookup ls -l "$mnt")" -lt 10 ]
+	[ "$(asks lookup ls -l "$mnt/events")" -lt 10 ]
+	[ "$(asks getxattr ls -l "$mnt")" -lt 10 ]
+}
+
+case_a_listing_says_what_a_lookup_says() {
+	local said=(-printf '%f %i %m %s %b %T@\n')
+	mount_log
+	segments 12
+	unmount_log
+	mount_log
+	find "$mnt" -type f -name '0*' "${said[@]}" | sort >"$dir/listed"
+	unmount_log
+	mount_log
+	for i in {1..12}; do
+		find "$mnt/$(printf '%010d' "$i").wal" "$mnt/events/$(printf '%010d' "$i").log" "${said[@]}"
+	done | sort >"$dir/looked_up"
+	same lines "$(wc -l <"$dir/listed")" 24
+	diff "$dir/listed" "$dir/looked_up"
+}
+
+case_after_a_listing_current_is_a_new_node_for_every_open() {
+	mount_log
+	segments 3
+	ls -l "$mnt"
+	exec 3>>"$mnt/current" 4>>"$mnt/current"
+	echo a >&3
+	echo b >&4
+	exec 3>&- 4>&-
+	same content "$(cat "$mnt/current")" $'a\nb'
+	# names and attributes of `current` are never kept
+	[ "$(asks lookup stat "$mnt/current" "$mnt/current" "$mnt/current")" -ge 3 ]
+}
+
+case_a_listed_segment_that_is_damaged_says_so() {
+	mount_log
+	segments 3
+	unmount_log
+	printf X | dd of="$store/0000000002.wal" bs=1 seek=5000 conv=notrunc status=none
+	mount_log
+	same names "$(echo "$mnt"/*.wal | wc -w)" 3
+	ls -l "$mnt" "$mnt/events"
+	same state "$(attribute state "$mnt/0000000001.wal") $(attribute state "$mnt/0000000002.wal")" 'sealed damaged'
+	refuses 'Input/output error' cat "$mnt/0000000002.wal"
+}
+
+case_a_sealed_segment_is_read_once() {
+	mount_log
+	head -c 300000 /dev/zero | tr '\0' '\n' >>"$mnt/current"
+	rotate
+	local files=("$mnt/0000000001.wal" "$mnt/events/0000000001.log") report
+	report=$(asks read true) # reading the report is a read, too
+	[ "$(asks read cat "${files[@]}")" -gt "$report" ]
+	same "the second time" "$(asks read cat "${files[@]}")" "$report"
+}
