@@ -118,8 +118,9 @@ static int replay(const char *file, const char *how,
 	if (err)
 		die(file, err);
 	wal_segment_reader_close(reader);
-	printf("{\"system\":\"walfs\",\"metric\":\"replay by %s\",\"value\":%.2f,\"unit\":\"M events/s\","
-	       "\"gb_s\":%.3f,\"events\":%" PRIu64 ",\"sum\":%" PRIu64 "}\n",
+	printf("{\"system\":\"walfs\",\"metric\":\"replay by %s\",\"value\":%.2f,"
+	       "\"unit\":\"M events/s\",\"gb_s\":%.3f,"
+	       "\"events\":%" PRIu64 ",\"sum\":%" PRIu64 "}\n",
 	       how, (double)seen.events / seconds / 1e6, (double)seen.bytes / seconds / 1e9,
 	       seen.events, seen.sum);
 	return 0;
