@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/record.h"
+
 bool wal_is_zero(const void *buf, size_t size)
 {
 	const uint8_t *p = buf;
@@ -277,33 +279,28 @@ static bool skip_extension(struct wal_found *found)
 	return true;
 }
 
+enum wal_fault_kind wal_record_examine_flags(struct wal_found *found)
+{
+	if (!flags_possible(found->flags))
+		return WAL_FAULT_EVENT_FIELD;
+	if (!wal_record_padding_is_zero(found))
+		return WAL_FAULT_PADDING;
+	return skip_extension(found) ? WAL_FAULT_NONE : WAL_FAULT_EVENT_FIELD;
+}
+
 enum wal_fault_kind wal_record_parse(const uint8_t *data, uint32_t at, uint32_t limit,
 				     uint64_t prev_chain, uint64_t id, uint64_t not_before_ns,
 				     bool check, struct wal_found *found)
 {
-	const struct wal_disk_event *event = (const void *)(data + at);
-	uint32_t length;
+	enum wal_fault_kind kind;
 
-	if (at > limit || limit - at < WAL_EVENT_HEADER + WAL_EVENT_ALIGN)
+	if (!wal_record_locate(data, at, limit, found))
 		return WAL_FAULT_EVENT_FIELD;
-	length = wal_event_length(event);
-	found->event = event;
-	found->flags = wal_event_flags(event);
-	found->span = wal_event_span(length);
-	if (length == 0 || found->span > limit - at)
-		return WAL_FAULT_EVENT_FIELD;
-	if (check && wal_event_checksum(event, length, prev_chain, id) !=
-			     wal_from_le32(event->event_checksum))
+	if (check && !wal_record_checksum_fits(found, prev_chain, id))
 		return WAL_FAULT_EVENT_CHECKSUM;
-	if (!flags_possible(found->flags))
-		return WAL_FAULT_EVENT_FIELD;
-	found->payload = (const uint8_t *)event + WAL_EVENT_HEADER;
-	found->size = length;
-	if (!wal_is_zero(found->payload + length, found->span - WAL_EVENT_HEADER - length))
-		return WAL_FAULT_PADDING;
-	if (!skip_extension(found))
-		return WAL_FAULT_EVENT_FIELD;
-	found->timestamp_ns = wal_from_le64(event->timestamp_ns);
+	kind = wal_record_examine(found);
+	if (kind)
+		return kind;
 	return found->timestamp_ns < not_before_ns ? WAL_FAULT_EVENT_TIME : WAL_FAULT_NONE;
 }
 

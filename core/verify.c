@@ -17,6 +17,7 @@
 
 #include "core/io.h"
 #include "core/segment_reader.h"
+#include "core/verify_feed.h"
 
 #define PROGRESS_BYTES (UINT64_C(1) << 20)
 
@@ -29,7 +30,7 @@ struct verifier {
 	uint64_t faults; /* of this segment */
 	uint64_t reported_bytes;
 
-	struct wal_segment_reader *r;
+	const struct wal_segment_reader *r;
 	const uint8_t *block;
 	struct wal_block_header header; /* of the block that is looked at */
 	uint64_t chain;			/* of the block before it */
@@ -101,12 +102,7 @@ static void check_group(struct verifier *v, uint32_t block, uint64_t offset, uin
 static bool check_meta(struct verifier *v, uint32_t block, uint32_t at,
 		       const struct wal_found *found)
 {
-	struct wal_meta_record meta;
-	bool first = block == 0 && at == 0;
-
-	if (wal_meta_record_decode(found->payload, found->size, v->r->header.block_size, &meta) ==
-		    WAL_FAULT_NONE &&
-	    first == (meta.kind == WAL_META_SEGMENT))
+	if (wal_meta_fits(found, block, at, v->r->header.block_size))
 		return true;
 	report(v, WAL_FAULT_META, block, data_offset(v, block) + at, "%s", "");
 	return false;
@@ -133,6 +129,16 @@ static bool check_event(struct verifier *v, uint32_t block, uint32_t at, uint64_
 	return true;
 }
 
+/* Of a block whose events are all known. */
+static void add_counts(struct verifier *v, uint32_t events, uint64_t payload)
+{
+	v->events += events;
+	v->payload_bytes += payload;
+	v->next_event = v->header.first_event_id + events;
+	v->payload = v->header.payload_offset + payload;
+	v->sums_known = true;
+}
+
 static void check_events(struct verifier *v, uint32_t block)
 {
 	uint64_t id = v->header.first_event_id, payload = 0;
@@ -154,15 +160,11 @@ static void check_events(struct verifier *v, uint32_t block)
 		count++;
 		payload += found.size;
 	}
-	v->events += count;
-	v->payload_bytes += payload;
 	if (count != v->header.event_count)
 		report(v, WAL_FAULT_COUNT, block, data_offset(v, block) - WAL_BLOCK_HEADER + 8,
 		       "%" PRIu32 " events, the block header says %" PRIu32, count,
 		       v->header.event_count);
-	v->next_event = v->header.first_event_id + count;
-	v->payload = v->header.payload_offset + payload;
-	v->sums_known = true;
+	add_counts(v, count, payload);
 }
 
 /* --- blocks --------------------------------------------------------------------------------- */
@@ -200,33 +202,58 @@ static void check_data(struct verifier *v, uint32_t block)
 		       "behind the used bytes");
 }
 
-static int check_block(struct verifier *v, uint32_t block)
+/*
+ * A block that is sound by itself: it is, too, behind what came before it?
+ * Return: false if its events must be looked at one by one to say what is wrong.
+ */
+static bool add_sound_block(struct verifier *v, const struct wal_block_sum *sum)
 {
-	struct wal_segment_reader *r = v->r;
-	uint64_t offset = wal_block_offset(r->header.block_size, block);
-	ssize_t n = wal_pread_full(r->fd, r->block, r->header.block_size, (off_t)offset);
+	if (sum->header.first_timestamp_ns < v->last_ns)
+		return false;
+	if (sum->has_events && v->group_known && sum->continues != v->in_group)
+		return false;
+	if (sum->has_events) {
+		v->group_known = true;
+		v->in_group = sum->goes_on;
+	}
+	v->last_ns = sum->last_ns;
+	add_counts(v, sum->header.event_count, sum->payload_bytes);
+	return true;
+}
+
+/* Nothing of the block is known: the next one cannot be compared with it. */
+static void lose_block(struct verifier *v)
+{
+	v->chain_known = v->sums_known = v->group_known = false;
+}
+
+/* Return: 0; 1 if the file ends here. */
+static int check_block(struct verifier *v, uint32_t block, const struct wal_fed_block *fed)
+{
+	const struct wal_segment_header *header = &v->r->header;
+	uint64_t offset = wal_block_offset(header->block_size, block);
 	enum wal_fault_kind kind;
 
-	r->loaded = WAL_NO_BLOCK;
-	if (n < 0) {
+	if (fed->read < 0) {
 		/* One bad place on a disk does not hide the rest. */
-		report(v, WAL_FAULT_IO, block, offset, "%s", strerror((int)-n));
-		v->chain_known = v->sums_known = v->group_known = false;
+		report(v, WAL_FAULT_IO, block, offset, "%s", strerror((int)-fed->read));
+		lose_block(v);
 		return 0;
 	}
-	if (n < (ssize_t)r->header.block_size)
+	if (fed->read < (ssize_t)header->block_size)
 		return 1; /* the file is too short, which was said */
-	v->block = r->block;
+	v->block = fed->block;
 	v->result->blocks++;
-	kind = wal_block_header_decode((const void *)v->block, r->header.prev_chain,
-				       r->header.block_size, block, &v->header);
+	kind = wal_block_header_decode((const void *)v->block, header->prev_chain,
+				       header->block_size, block, &v->header);
 	if (kind) {
 		report(v, kind, block, offset, "%s", "");
-		v->chain_known = v->sums_known = v->group_known = false;
+		lose_block(v);
 		return 0;
 	}
 	check_continues(v, block);
-	check_data(v, block);
+	if (!fed->sound || !add_sound_block(v, &fed->sum))
+		check_data(v, block);
 	return 0;
 }
 
@@ -245,12 +272,31 @@ static void check_totals(struct verifier *v)
 		       r->header.event_count);
 }
 
+static int check_blocks(struct verifier *v)
+{
+	const struct wal_segment_header *header = &v->r->header;
+	struct wal_block_feed *feed;
+	uint32_t i;
+	int err;
+
+	v->chain = header->prev_chain;
+	v->next_event = header->first_event_id;
+	v->chain_known = v->sums_known = v->group_known = true;
+	err = wal_block_feed_start(v->r, v->options->threads, &feed);
+	for (i = 0; i < header->block_count && !err; i++) {
+		err = check_block(v, i, wal_block_feed_next(feed));
+		if (!err && !report_progress(v, header->block_size))
+			err = -ECANCELED;
+	}
+	wal_block_feed_stop(feed);
+	return err;
+}
+
 static int check_sealed(struct verifier *v)
 {
 	const struct wal_segment_reader *r = v->r;
 	const struct wal_fault *fault = &r->info.fault;
-	uint32_t i;
-	int err = 0;
+	int err;
 
 	/* What concerns a block is found again below, with all that is wrong there. */
 	if (fault->kind && fault->block == WAL_NO_BLOCK)
@@ -258,14 +304,7 @@ static int check_sealed(struct verifier *v)
 	if (r->file_bytes > r->info.file_bytes)
 		report(v, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, r->info.file_bytes,
 		       "%" PRIu64 " bytes too many", r->file_bytes - r->info.file_bytes);
-	v->chain = r->header.prev_chain;
-	v->next_event = r->header.first_event_id;
-	v->chain_known = v->sums_known = v->group_known = true;
-	for (i = 0; i < r->header.block_count && !err; i++) {
-		err = check_block(v, i);
-		if (!err && !report_progress(v, r->header.block_size))
-			err = -ECANCELED;
-	}
+	err = check_blocks(v);
 	if (err < 0)
 		return err;
 	check_totals(v);
