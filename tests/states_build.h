@@ -30,6 +30,8 @@ void state_put_sealed(const char *store, uint64_t last);
 
 void state_empty(const char *store);
 void state_not_empty(const char *store);
+void state_nearly_evidence(const char *store);
+void state_only_leftovers(const char *store);
 void state_only_meta(const char *store);
 void state_only_meta_with_events(const char *store);
 void state_prepared(const char *store);
