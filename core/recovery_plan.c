@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "core/recovery_plan.h"
 
@@ -222,6 +223,17 @@ static int refuse_last_index(struct wal_plan *plan)
 			     "%s: no segment index is left; begin a new store", rec->path);
 }
 
+/* A store keeps the mode that somebody gave it, but not without a word. */
+static void look_at_mode(struct wal_recovery *rec)
+{
+	struct stat st;
+
+	if (!rec->is_new && fstat(rec->dirfd, &st) == 0 && (st.st_mode & S_IRWXO))
+		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+				    "%s: mode %04o lets every user into the store; chmod 700 it",
+				    rec->path, (unsigned)(st.st_mode & 07777));
+}
+
 static int make_plan(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;
@@ -238,6 +250,8 @@ static int make_plan(struct wal_plan *plan)
 	settle_link(plan);
 	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
 	settle_incarnation(plan);
+	if (!err)
+		look_at_mode(rec);
 	if (!err && !rec->read_only && !rec->resume && rec->next.index == UINT32_MAX)
 		return refuse_last_index(plan);
 	return err;

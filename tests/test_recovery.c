@@ -646,6 +646,57 @@ START_TEST(a_stored_framing_that_no_longer_fits_is_refused)
 }
 END_TEST
 
+static mode_t mode_of_store(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(test_path(STORE), &st), 0);
+	return st.st_mode & 07777;
+}
+
+START_TEST(an_empty_directory_that_becomes_a_store_is_closed_to_others)
+{
+	ck_assert_int_eq(mkdir(test_path(STORE), 0700), 0);
+	ck_assert_int_eq(chmod(test_path(STORE), 0755), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0700);
+	ck_assert_uint_eq(handle.notices.warnings, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
+START_TEST(a_store_keeps_its_mode_and_an_operator_is_told_if_everybody_may_look)
+{
+	build_named("closed in order");
+	ck_assert_int_eq(chmod(test_path(STORE), 0755), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0755);
+	ck_assert(log_noticed(&handle, "mode 0755"));
+	ck_ok(close_log());
+	ck_assert_int_eq(chmod(test_path(STORE), 0750), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0750);
+	ck_assert_uint_eq(handle.notices.warnings, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
+START_TEST(a_directory_of_another_user_becomes_a_store_with_its_mode)
+{
+	ck_assert_int_eq(mkdir(test_path(STORE), 0700), 0);
+	ck_assert_int_eq(chmod(test_path(STORE), 0770), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	fault_io_fail_ops(&fault, 1u << FAULT_OP_FCHMOD, -EPERM, 0);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0770);
+	ck_assert(log_noticed(&handle, "keeps its mode 0770"));
+	ck_ok(close_log());
+}
+END_TEST
+
 static const int meta_errors[] = {-EACCES, -EPERM, -EMFILE, -ENFILE, -EIO};
 
 /* R35. It is there, and D in it: it is neither missing nor damaged. */
@@ -686,6 +737,9 @@ static Suite *recovery_suite(void)
 	tcase_add_test(t, read_only_shows_a_store_whose_meta_may_not_be_opened);
 	tcase_add_test(t, read_only_needs_no_framing_that_fits);
 	tcase_add_test(t, a_stored_framing_that_no_longer_fits_is_refused);
+	tcase_add_test(t, an_empty_directory_that_becomes_a_store_is_closed_to_others);
+	tcase_add_test(t, a_store_keeps_its_mode_and_an_operator_is_told_if_everybody_may_look);
+	tcase_add_test(t, a_directory_of_another_user_becomes_a_store_with_its_mode);
 	tcase_add_test(t, the_error_names_what_takes_the_last_index);
 	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,
 			    (int)(sizeof(meta_errors) / sizeof(meta_errors[0])));
