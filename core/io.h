@@ -46,6 +46,18 @@ static inline bool wal_is_no_space(int err)
 	return err == -ENOSPC || err == -EDQUOT;
 }
 
+/* An error of the process or the machine, which says nothing about the file. */
+static inline bool wal_is_out_of_resources(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EINTR;
+}
+
+/* The disk or its file system does not give the bytes back. */
+static inline bool wal_is_media_error(int err)
+{
+	return err == -EIO || err == -ENODATA || err == -EUCLEAN || err == -EBADMSG;
+}
+
 /* pread that restarts and goes on until size or the end. Return: bytes or -errno. */
 ssize_t wal_pread_full(int fd, void *buf, size_t size, off_t offset);
 

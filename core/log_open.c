@@ -19,6 +19,7 @@ static void init_recovery(const struct wal_log *log, struct wal_recovery *rec)
 		.io = log->io,
 		.dirfd = log->dirfd,
 		.path = log->path,
+		.read_only = log->read_only,
 		.block_size = log->asked.block_size,
 		.segment_size = log->asked.segment_size,
 		.framing = log->asked.framing,

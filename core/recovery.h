@@ -49,6 +49,7 @@ struct wal_recovery {
 	const struct wal_io *io;
 	int dirfd;
 	const char *path;	    /* for messages */
+	bool read_only;		    /* look only: any store, whatever is wrong with it */
 	uint32_t block_size;	    /* as asked; 0: as the store has it */
 	uint64_t segment_size;	    /* likewise */
 	struct wal_framing framing; /* likewise */

@@ -334,12 +334,36 @@ static int apply_step(struct wal_recovery *rec, const struct wal_step *step)
 	}
 }
 
+/*
+ * R1: an empty directory that becomes a store is its owner's alone from then on, like one
+ * that is made; before anything is in it. If it is not ours to change, that is told.
+ */
+static int close_to_others(struct wal_recovery *rec)
+{
+	struct stat st;
+	int err;
+
+	if (fstat(rec->dirfd, &st))
+		return -errno;
+	if (!rec->is_new || (st.st_mode & 07777) == 0700)
+		return 0;
+	err = rec->io->fchmod(rec->io, rec->dirfd, 0700);
+	if (err != -EPERM)
+		return err;
+	wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+			    "%s: is another user's directory and keeps its mode %04o", rec->path,
+			    (unsigned)(st.st_mode & 07777));
+	return 0;
+}
+
 int wal_recovery_apply(struct wal_recovery *rec, struct wal_error *error)
 {
 	bool renamed = rec->meta_is_bad;
 	size_t i;
-	int err = rec->meta_is_bad ? rename_aside(rec, WAL_META_FILE) : 0;
+	int err = close_to_others(rec);
 
+	if (!err && rec->meta_is_bad)
+		err = rename_aside(rec, WAL_META_FILE);
 	for (i = 0; i < rec->step_count && !err; i++) {
 		const struct wal_step *step = &rec->steps[i];
 

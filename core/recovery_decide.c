@@ -50,18 +50,23 @@ static bool is_sealed(const struct wal_probe *probe)
 	       probe->finding == FOUND_DAMAGED;
 }
 
-/* Was any event of this segment promised? A sealed one was synced, whatever D says. */
+static uint64_t first_record_end(void)
+{
+	return WAL_HEADER_AREA + WAL_BLOCK_HEADER +
+	       wal_event_span(sizeof(struct wal_disk_meta_record));
+}
+
+/*
+ * Was any event of this segment promised? A sealed one was synced, whatever D says;
+ * of one that cannot be read, who knows.
+ */
 static bool covers(const struct wal_plan *plan, const struct wal_probe *probe)
 {
 	const struct wal_durable *d = &plan->rec->meta.durable;
-	const uint64_t first = WAL_HEADER_AREA + WAL_BLOCK_HEADER +
-			       wal_event_span(sizeof(struct wal_disk_meta_record));
 
-	if (is_sealed(probe))
+	if (is_sealed(probe) || probe->finding == FOUND_IO)
 		return true;
-	if (!plan->rec->has_meta)
-		return false;
-	return d->segment > probe->index || (d->segment == probe->index && d->offset > first);
+	return d->segment > probe->index || (d->segment == probe->index && d->offset > first_record_end());
 }
 
 /*
@@ -72,8 +77,7 @@ static bool covers(const struct wal_plan *plan, const struct wal_probe *probe)
 static bool reaches_behind(const struct wal_plan *plan, uint64_t last_event,
 			   const struct wal_probe *next)
 {
-	return covers(plan, next) ||
-	       (plan->rec->has_meta && plan->rec->meta.durable.event > last_event);
+	return covers(plan, next) || plan->rec->meta.durable.event > last_event;
 }
 
 static bool follows(const struct wal_plan *plan, const struct wal_probe *probe)
@@ -107,10 +111,9 @@ void wal_plan_begin_again(struct wal_plan *plan)
 	struct wal_recovery *rec = plan->rec;
 	uint32_t index = plan->floor;
 
-	if (rec->has_meta && rec->meta.durable.segment > index)
+	if (rec->meta.durable.segment > index)
 		index = rec->meta.durable.segment;
-	if (rec->has_meta)
-		wal_plan_prove(plan, rec->meta.durable.event);
+	wal_plan_prove(plan, rec->meta.durable.event);
 	rec->next = (struct wal_beginning){
 		.index = index + 1,
 		.first_event = plan->proved + 1,
@@ -125,8 +128,7 @@ void wal_plan_begin_again(struct wal_plan *plan)
 static void begin_next(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;
-	bool lost = rec->has_meta && plan->link.known &&
-		    rec->meta.durable.event >= plan->link.next_event;
+	bool lost = plan->link.known && rec->meta.durable.event >= plan->link.next_event;
 
 	if (lost)
 		wal_recovery_notice(rec, WAL_NOTICE_ERROR,
@@ -154,7 +156,9 @@ static int set_aside_from(struct wal_plan *plan, size_t i)
 	for (; i < plan->count && !err; i++) {
 		const struct wal_probe *probe = &plan->probes[i];
 
-		if (probe->finding == FOUND_NOT_A_FILE) {
+		/* (Sealed: the durable position is not below it, so this is for safety.) */
+		if (probe->finding == FOUND_NOT_A_FILE || probe->finding == FOUND_IO ||
+		    is_sealed(probe)) {
 			plan->floor = probe->index;
 			continue;
 		}
@@ -222,9 +226,11 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 	int err;
 
 	rec->last_unsealed = probe->index;
-	if (rec->has_meta && rec->meta.durable.segment > probe->index &&
-	    rec->meta.durable.event >= probe->next_event) {
-		/* The segment that D is in is gone, and whether this one is whole is not known. */
+	if (rec->meta.durable.event >= probe->next_event) {
+		/*
+		 * Events that were durable are neither in it nor behind it: the segment that D
+		 * is in is gone, or this is not what it was.
+		 */
 		err = decide_damaged_unsealed(plan, i);
 		wal_plan_begin_again(plan);
 		return err;
@@ -282,7 +288,7 @@ static int decide_unsealed(struct wal_plan *plan, size_t i)
 
 	if (!last && restarts(plan, &plan->probes[i + 1]))
 		return decide_with_successor(plan, i);
-	if (plan->rec->has_meta && d->segment == probe->index && probe->tail.offset < d->offset) {
+	if (d->segment == probe->index && probe->tail.offset < d->offset) {
 		err = decide_damaged_unsealed(plan, i);
 		if (!err && !last && covers(plan, &plan->probes[i + 1]))
 			return 1;
@@ -304,7 +310,7 @@ static int decide_seal_lost(struct wal_plan *plan, size_t i)
 	if (err)
 		return err;
 	link_to(plan, probe);
-	if ((plan->rec->has_meta && d->segment == probe->index && probe->tail.offset < d->offset) ||
+	if ((d->segment == probe->index && probe->tail.offset < d->offset) ||
 	    probe->tail.behind_end != probe->tail.offset) {
 		plan->link.known = false;
 		err = wal_plan_prove_by_blocks(plan, probe);
@@ -344,8 +350,8 @@ static int decide_bad(struct wal_plan *plan, size_t i)
 		begin_next(plan);
 		return err;
 	}
-	err = add_damage(plan, probe, &probe->fault); /* R13, R14, R29 */
-	if (!err && probe->finding == FOUND_DAMAGED)
+	err = add_damage(plan, probe, &probe->fault); /* R13, R14, R29, R33 */
+	if (!err && (probe->finding == FOUND_DAMAGED || probe->finding == FOUND_IO))
 		err = wal_plan_prove_by_blocks(plan, probe);
 	if (probe->finding != FOUND_NOT_A_FILE)
 		plan->link.known = false;
@@ -376,11 +382,60 @@ static int check_link(struct wal_plan *plan, size_t i)
 	return 1;
 }
 
+/* Is what should be in front of this segment gone, or not to be made out? */
+static bool stands_behind_a_hole(const struct wal_plan *plan, size_t i)
+{
+	const struct wal_probe *before;
+
+	if (i == 0)
+		return false;
+	before = &plan->probes[i - 1];
+	return before->index + 1 != plan->probes[i].index ||
+	       (!wal_probe_has_header(before) && !is_sealed(before));
+}
+
+static void raise_durable(struct wal_durable *d, const struct wal_durable *to)
+{
+	if (to->segment < d->segment || (to->segment == d->segment && to->offset <= d->offset))
+		return;
+	d->segment = to->segment;
+	d->offset = to->offset;
+	if (to->event > d->event && to->event < WAL_EVENT_ID_LIMIT)
+		d->event = to->event;
+}
+
+/*
+ * What the segments themselves say of the durable position. A segment is sealed after
+ * its sync and after all before it, so D is not below its end. With wal.meta lost, a
+ * hole in front of a segment that is this log's counts as damage, not as torn: there is
+ * nothing left to tell the two apart by, and what is set aside is lost to its readers.
+ * This goes into the new wal.meta, so that another recovery finds the same.
+ */
+static void settle_durable(struct wal_plan *plan)
+{
+	struct wal_durable *d = &plan->rec->meta.durable;
+	size_t i;
+
+	for (i = 0; i < plan->count; i++) {
+		const struct wal_probe *probe = &plan->probes[i];
+		const struct wal_durable end = {probe->index, probe->end, probe->next_event - 1};
+		const struct wal_durable start = {
+			probe->index, first_record_end(), probe->header.first_event_id - 1};
+
+		if (is_sealed(probe))
+			raise_durable(d, &end);
+		else if (!plan->rec->has_meta && wal_probe_has_header(probe) &&
+			 stands_behind_a_hole(plan, i))
+			raise_durable(d, &start);
+	}
+}
+
 int wal_plan_decide(struct wal_plan *plan)
 {
 	size_t i;
 	int go_on = 1;
 
+	settle_durable(plan);
 	for (i = 0; i < plan->count && go_on > 0; i++) {
 		const struct wal_probe *probe = &plan->probes[i];
 

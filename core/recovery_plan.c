@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "core/recovery_plan.h"
 
@@ -24,12 +25,26 @@ void wal_recovery_notice(struct wal_recovery *rec, enum wal_notice_level level, 
 	rec->notice(rec->notice_ctx, level, text);
 }
 
-static int read_meta(struct wal_plan *plan)
+void wal_plan_forget_meta(struct wal_plan *plan, const char *why)
 {
 	struct wal_recovery *rec = plan->rec;
-	struct wal_meta_slots slots;
-	struct wal_meta meta;
-	int err = wal_meta_read(rec->dirfd, &meta, &slots);
+
+	rec->has_meta = rec->clean = false;
+	rec->meta = (struct wal_meta){0};
+	if (!rec->list.count)
+		return;
+	rec->bits |= WAL_META_POSITION_LOST; /* R8 */
+	wal_recovery_notice(rec, WAL_NOTICE_WARNING, "%s/%s: %s; rebuilt from the segments",
+			    rec->path, WAL_META_FILE, why);
+}
+
+/*
+ * wal.meta is there and says nothing, which is not to say that nothing is in it: what
+ * cannot be opened now (permissions, descriptors) must not be taken for damaged. R35.
+ */
+static int refuse_meta(struct wal_plan *plan, int err)
+{
+	const struct wal_recovery *rec = plan->rec;
 
 	if (err == -EPROTONOSUPPORT)
 		return wal_error_set(
@@ -40,9 +55,21 @@ static int read_meta(struct wal_plan *plan)
 		return wal_error_set(plan->error, err,
 				     "%s/%s: not a regular file; move it away and mount again",
 				     rec->path, WAL_META_FILE);
-	if (err == -ENOMEM || err == -EIO)
-		return wal_error_set(plan->error, err, "%s/%s: cannot be read: %s", rec->path,
-				     WAL_META_FILE, strerror(-err));
+	return wal_error_set(plan->error, err, "%s/%s: cannot be read: %s", rec->path,
+			     WAL_META_FILE, strerror(-err));
+}
+
+static int read_meta(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+	struct wal_meta_slots slots;
+	struct wal_meta meta;
+	int err = wal_meta_read(rec->dirfd, &meta, &slots);
+	bool lost = err == -ENOENT || err == -EBADMSG;
+
+	if (err && !lost &&
+	    !(rec->read_only && err != -EPROTONOSUPPORT && !wal_is_out_of_resources(err)))
+		return refuse_meta(plan, err);
 	rec->has_meta = err == 0;
 	if (rec->has_meta) {
 		rec->meta = meta;
@@ -54,12 +81,10 @@ static int read_meta(struct wal_plan *plan)
 				rec->path, WAL_META_FILE);
 		return 0;
 	}
-	rec->meta_is_bad = rec->list.has_meta && !(slots.zero[0] && slots.zero[1]);
-	if (!rec->list.count)
-		return 0;
-	plan->rec->bits |= WAL_META_POSITION_LOST; /* R8 */
-	wal_recovery_notice(rec, WAL_NOTICE_WARNING, "%s/%s: %s; rebuilt from the segments",
-			    rec->path, WAL_META_FILE, rec->list.has_meta ? "damaged" : "missing");
+	rec->meta_is_bad = err == -EBADMSG && !(slots.zero[0] && slots.zero[1]);
+	wal_plan_forget_meta(plan, err == -ENOENT    ? "missing"
+				   : err == -EBADMSG ? "damaged"
+						     : "cannot be read");
 	return 0;
 }
 
@@ -91,6 +116,11 @@ static int decide_without_segments(struct wal_plan *plan)
 			"%s: not a walfs store and not empty; give an empty directory, or "
 			"one that does not exist yet",
 			rec->path);
+	if (rec->meta_is_bad) /* R34 */
+		wal_recovery_notice(rec, WAL_NOTICE_ERROR,
+				    "%s/%s: damaged, and there is no segment; if there were "
+				    "events, they are missing, and their ids are given again",
+				    rec->path, WAL_META_FILE);
 	if (!rec->has_meta) {
 		rec->is_new = true;
 		make_uuid(rec->meta.log);
@@ -122,7 +152,7 @@ static int settle_parameters(struct wal_plan *plan)
 					: WAL_DEFAULT_SEGMENT_SIZE;
 	if (segment > WAL_SEGMENT_SIZE_MAX - WAL_HEADER_AREA)
 		segment = WAL_SEGMENT_SIZE_MAX - WAL_HEADER_AREA;
-	if (segment < block)
+	if (segment < block && !rec->read_only)
 		return wal_error_set(plan->error, -EINVAL,
 				     "a segment of %" PRIu64
 				     " bytes cannot hold a block of %" PRIu32
@@ -136,13 +166,16 @@ static int settle_parameters(struct wal_plan *plan)
 		rec->meta.framing = (struct wal_framing){WAL_FRAME_LINE, 0};
 	rec->meta.block_size = block;
 	rec->meta.segment_bytes = WAL_HEADER_AREA + segment / block * block;
+	if (rec->read_only)
+		return 0;
+	/* Of the store's framing too: the sizes may have been asked for later. */
 	limit = wal_segment_record_limit(block, rec->meta.segment_bytes);
-	if (rec->framing.kind == WAL_FRAME_FIXED && rec->framing.size > limit)
+	if (rec->meta.framing.kind == WAL_FRAME_FIXED && rec->meta.framing.size > limit)
 		return wal_error_set(plan->error, -EINVAL,
 				     "records of %" PRIu32
 				     " bytes do not fit: at most %zu with this "
 				     "segment_size; make it larger",
-				     rec->framing.size, limit);
+				     rec->meta.framing.size, limit);
 	return 0;
 }
 
@@ -174,6 +207,33 @@ static void settle_link(struct wal_plan *plan)
 			(struct wal_link){true, wal_chain_start(rec->meta.log), WAL_FIRST_EVENT_ID};
 }
 
+/* No index is left above the highest; R14 if that is not even a segment. */
+static int refuse_last_index(struct wal_plan *plan)
+{
+	const struct wal_recovery *rec = plan->rec;
+	const struct wal_probe *last = plan->count ? &plan->probes[plan->count - 1] : NULL;
+
+	if (last && last->finding == FOUND_NOT_A_FILE)
+		return wal_error_set(plan->error, -EOVERFLOW,
+				     "%s/%010" PRIu32
+				     ".wal: not a regular file, and takes the last segment index; "
+				     "move it away and mount again",
+				     rec->path, last->index);
+	return wal_error_set(plan->error, -EOVERFLOW,
+			     "%s: no segment index is left; begin a new store", rec->path);
+}
+
+/* A store keeps the mode that somebody gave it, but not without a word. */
+static void look_at_mode(struct wal_recovery *rec)
+{
+	struct stat st;
+
+	if (!rec->is_new && fstat(rec->dirfd, &st) == 0 && (st.st_mode & S_IRWXO))
+		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+				    "%s: mode %04o lets every user into the store; chmod 700 it",
+				    rec->path, (unsigned)(st.st_mode & 07777));
+}
+
 static int make_plan(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;
@@ -190,9 +250,10 @@ static int make_plan(struct wal_plan *plan)
 	settle_link(plan);
 	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
 	settle_incarnation(plan);
-	if (!err && !rec->resume && rec->next.index == UINT32_MAX)
-		return wal_error_set(plan->error, -EOVERFLOW,
-				     "%s: no segment index is left; begin a new store", rec->path);
+	if (!err)
+		look_at_mode(rec);
+	if (!err && !rec->read_only && !rec->resume && rec->next.index == UINT32_MAX)
+		return refuse_last_index(plan);
 	return err;
 }
 

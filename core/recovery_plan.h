@@ -13,6 +13,7 @@ enum wal_finding {
 	FOUND_DAMAGED,	  /* ours, sealed, and bad */
 	FOUND_UNREADABLE, /* header unreadable, another index, another log */
 	FOUND_NOT_A_FILE,
+	FOUND_IO, /* the disk does not give it back */
 };
 
 struct wal_probe {
@@ -24,6 +25,7 @@ struct wal_probe {
 	struct wal_segment_info info;
 	uint64_t excess; /* sealed: bytes behind the last block */
 	uint64_t chain;	 /* of its last block */
+	uint64_t end;	 /* offset behind its last record, as far as that is known */
 	uint64_t next_event;
 };
 
@@ -46,7 +48,7 @@ struct wal_plan {
 
 /* recovery_probe.c: fills plan->probes. Return: 0 or -errno, with plan->error set for users. */
 int wal_plan_probe(struct wal_plan *plan);
-/* Whole blocks of a damaged segment prove that their ids were given. */
+/* Whole blocks of a damaged segment prove that their ids were given. Return: 0 or -errno. */
 int wal_plan_prove_by_blocks(struct wal_plan *plan, const struct wal_probe *probe);
 
 /* recovery_decide.c: from probes to steps, damage, and how to go on. */
@@ -58,6 +60,8 @@ int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
 void wal_plan_begin_again(struct wal_plan *plan);
 /* Its header can be read and is this log's. */
 bool wal_probe_has_header(const struct wal_probe *probe);
+/* wal.meta is of no use: goes on without it, and says why. */
+void wal_plan_forget_meta(struct wal_plan *plan, const char *why);
 void wal_plan_prove(struct wal_plan *plan, uint64_t event);
 
 #endif

@@ -20,6 +20,8 @@ static int probe_open(struct wal_probe *probe, const struct wal_segment_reader *
 		probe->excess = r->file_bytes - r->info.file_bytes;
 		probe->chain = r->info.chain;
 		probe->next_event = r->info.last_event + 1;
+		probe->end = wal_block_offset(r->header.block_size, r->header.block_count - 1) +
+			     WAL_BLOCK_HEADER + r->start.used_bytes;
 		return 0;
 	}
 	probe->finding = FOUND_UNSEALED;
@@ -28,6 +30,7 @@ static int probe_open(struct wal_probe *probe, const struct wal_segment_reader *
 		probe->fault = r->info.fault;
 	}
 	probe->next_event = r->tail.next_event;
+	probe->end = r->tail.offset;
 	return wal_segment_reader_end_chain(r, &probe->chain);
 }
 
@@ -40,6 +43,36 @@ static bool is_ours(struct wal_plan *plan, const struct wal_probe *probe)
 	if (memcmp(log, none, sizeof(none)) == 0)
 		memcpy(log, probe->info.log, sizeof(none));
 	return memcmp(log, probe->info.log, sizeof(none)) == 0;
+}
+
+/* A damaged one whose first block is lost does not say whose it is: it counts as ours. */
+static bool says_its_log(const struct wal_probe *probe)
+{
+	return !wal_is_zero(probe->info.log, sizeof(probe->info.log));
+}
+
+/* R33: of what can still be read, the header, so that whole blocks can prove their ids. */
+static void probe_unreadable(const struct wal_plan *plan, const char *name, struct wal_probe *probe)
+{
+	struct wal_disk_segment_header disk;
+	struct wal_segment_header header;
+	int fd = openat(plan->rec->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	probe->finding = FOUND_IO;
+	if (fd < 0)
+		return;
+	if (wal_pread_full(fd, &disk, sizeof(disk), WAL_ACTIVE_HEADER_OFFSET) ==
+		    (ssize_t)sizeof(disk) &&
+	    wal_segment_header_decode(&disk, WAL_STATE_ACTIVE, &header) == WAL_FAULT_NONE &&
+	    header.index == probe->index)
+		probe->header = header;
+	close(fd);
+}
+
+/* An error that a bad sector explains; and when only looking, any that is the file's. */
+static bool is_unreadable(const struct wal_plan *plan, int err)
+{
+	return wal_is_media_error(err) || (plan->rec->read_only && !wal_is_out_of_resources(err));
 }
 
 static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe *probe)
@@ -59,6 +92,10 @@ static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe
 			rec->path, name);
 	if (err == -ENOMEM)
 		return err;
+	if (err && probe->fault.kind == WAL_FAULT_IO && is_unreadable(plan, err)) {
+		probe_unreadable(plan, name, probe);
+		return 0;
+	}
 	if (err && probe->fault.kind == WAL_FAULT_IO)
 		return wal_error_set(plan->error, err, "%s/%s: cannot be read: %s", rec->path, name,
 				     probe->fault.detail);
@@ -69,7 +106,8 @@ static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe
 	}
 	err = probe_open(probe, r);
 	wal_segment_reader_close(r);
-	if (!err && probe->finding != FOUND_DAMAGED && !is_ours(plan, probe)) {
+	if (!err && (probe->finding != FOUND_DAMAGED || says_its_log(probe)) &&
+	    !is_ours(plan, probe)) {
 		probe->finding = FOUND_UNREADABLE;
 		probe->fault = (struct wal_fault){
 			.kind = WAL_FAULT_OTHER_LOG, .segment = index, .block = WAL_NO_BLOCK};
@@ -81,7 +119,7 @@ static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe
  * wal.meta alone says another log than every segment there: a copy in the wrong place.
  * To go on as that log would take everything in the store for foreign.
  */
-static int check_whose(struct wal_plan *plan)
+static bool meta_is_foreign(const struct wal_plan *plan)
 {
 	const struct wal_recovery *rec = plan->rec;
 	size_t i, foreign = 0;
@@ -91,21 +129,16 @@ static int check_whose(struct wal_plan *plan)
 			foreign++;
 		else if (memcmp(plan->probes[i].info.log, rec->meta.log, sizeof(rec->meta.log)) ==
 			 0)
-			return 0;
+			return false;
 	}
-	if (!foreign || !rec->has_meta)
-		return 0;
-	return wal_error_set(plan->error, -EUCLEAN,
-			     "%s/%s: is of another log than the segments beside it; move it away "
-			     "and mount again: it is rebuilt from them",
-			     rec->path, WAL_META_FILE);
+	return foreign && rec->has_meta;
 }
 
 /* From the last segment down to the first that is sealed and whole. */
-int wal_plan_probe(struct wal_plan *plan)
+static int probe_all(struct wal_plan *plan)
 {
 	const struct wal_store_list *list = &plan->rec->list;
-	size_t i = list->count, room = 0;
+	size_t i = list->count, room = plan->count = 0;
 	struct wal_probe swap;
 	int err = 0;
 
@@ -128,7 +161,24 @@ int wal_plan_probe(struct wal_plan *plan)
 		plan->probes[i] = plan->probes[plan->count - 1 - i];
 		plan->probes[plan->count - 1 - i] = swap;
 	}
-	return err ? err : check_whose(plan);
+	return err;
+}
+
+int wal_plan_probe(struct wal_plan *plan)
+{
+	const struct wal_recovery *rec = plan->rec;
+	int err = probe_all(plan);
+
+	if (err || !meta_is_foreign(plan))
+		return err;
+	if (!rec->read_only) /* R32 */
+		return wal_error_set(
+			plan->error, -EUCLEAN,
+			"%s/%s: is of another log than the segments beside it; move it away "
+			"and mount again: it is rebuilt from them",
+			rec->path, WAL_META_FILE);
+	wal_plan_forget_meta(plan, "of another log");
+	return probe_all(plan);
 }
 
 void wal_plan_prove(struct wal_plan *plan, uint64_t event)
@@ -137,31 +187,71 @@ void wal_plan_prove(struct wal_plan *plan, uint64_t event)
 		plan->proved = event;
 }
 
-/* Whole blocks behind the tail of a damaged segment prove that their ids were given. */
-int wal_plan_prove_by_blocks(struct wal_plan *plan, const struct wal_probe *probe)
+/*
+ * Whole blocks from the tail of a damaged segment on prove that their ids were given.
+ * One that cannot be read is passed over; *bad is the first such, or WAL_NO_BLOCK.
+ */
+static int prove_blocks(struct wal_plan *plan, const struct wal_probe *probe, int fd, uint32_t *bad)
 {
 	uint32_t size = probe->header.block_size, i, at;
 	uint8_t *block = malloc(size);
-	char name[WAL_NAME_MAX];
-	int fd;
+	struct wal_block_header header;
 
+	*bad = WAL_NO_BLOCK;
 	if (!block)
 		return -ENOMEM;
-	wal_segment_name(probe->index, name);
-	fd = openat(plan->rec->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	for (i = probe->tail.block; fd >= 0 && wal_block_offset(size, i) < WAL_SEGMENT_SIZE_MAX;
-	     i++) {
-		struct wal_block_header header;
+	for (i = probe->tail.block; wal_block_offset(size, i) < WAL_SEGMENT_SIZE_MAX; i++) {
+		ssize_t n = wal_pread_full(fd, block, size, (off_t)wal_block_offset(size, i));
 
-		if (wal_pread_full(fd, block, size, (off_t)wal_block_offset(size, i)) <
-		    (ssize_t)size)
+		if (n >= 0 && n < (ssize_t)size)
 			break;
-		if (wal_block_check(block, probe->header.prev_chain, size, i, &header, &at) ==
-		    WAL_FAULT_NONE)
+		if (n < 0 && !wal_is_media_error((int)n)) {
+			free(block);
+			return (int)n;
+		}
+		if (n < 0 && *bad == WAL_NO_BLOCK)
+			*bad = i;
+		if (n > 0 && wal_block_check(block, probe->header.prev_chain, size, i, &header,
+					     &at) == WAL_FAULT_NONE)
 			wal_plan_prove(plan, header.first_event_id + header.event_count - 1);
 	}
-	if (fd >= 0)
-		close(fd);
 	free(block);
 	return 0;
+}
+
+/* So do records in front of a block that cannot be read. */
+static int prove_by_walk(struct wal_plan *plan, const struct wal_probe *probe, int fd, uint32_t bad)
+{
+	const struct wal_walk_source source = {
+		.fd = fd,
+		.header = &probe->header,
+		.file_bytes = wal_block_offset(probe->header.block_size, bad),
+	};
+	struct wal_tail tail;
+	int err = wal_walk(&source, &tail);
+
+	if (!err)
+		wal_plan_prove(plan, tail.next_event - 1);
+	return err == -EUCLEAN ? 0 : err; /* not even its first record */
+}
+
+int wal_plan_prove_by_blocks(struct wal_plan *plan, const struct wal_probe *probe)
+{
+	char name[WAL_NAME_MAX];
+	uint32_t bad;
+	int fd, err;
+
+	/* Nobody gives ids who only looks; without a header no block can be checked. */
+	if (plan->rec->read_only || !probe->header.block_size)
+		return 0;
+	wal_segment_name(probe->index, name);
+	fd = openat(plan->rec->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return wal_error_set(plan->error, -errno, "%s/%s: cannot be read: %s",
+				     plan->rec->path, name, strerror(errno));
+	err = prove_blocks(plan, probe, fd, &bad);
+	if (!err && bad != WAL_NO_BLOCK && bad > 0)
+		err = prove_by_walk(plan, probe, fd, bad);
+	close(fd);
+	return err;
 }

@@ -98,9 +98,30 @@ static uint32_t prepared_name_parse(const char *name)
 	return wal_segment_name_parse(base);
 }
 
+/* Does the name go on as the pattern says, # for a digit? Return: what is behind it, or NULL. */
+static const char *skip_pattern(const char *name, const char *pattern)
+{
+	for (; *pattern; pattern++, name++) {
+		bool digit = *name >= '0' && *name <= '9';
+
+		if (*pattern == '#' ? !digit : *name != *pattern)
+			return NULL;
+	}
+	return name;
+}
+
+/* Exactly what wal_store_torn_name() makes: with another name a directory is somebody else's. */
 static bool is_torn_name(const char *name)
 {
-	return strstr(name, ".wal" WAL_TORN_INFIX) || strstr(name, WAL_META_FILE WAL_TORN_INFIX);
+	const char *rest = skip_pattern(name, "##########.wal");
+
+	if (!rest)
+		rest = skip_pattern(name, WAL_META_FILE);
+	if (rest)
+		rest = skip_pattern(rest, WAL_TORN_INFIX "########T######.#########Z");
+	if (!rest || *rest == '\0')
+		return rest != NULL;
+	return *rest == '-' && rest[1] != '\0' && rest[1 + strspn(rest + 1, "0123456789")] == '\0';
 }
 
 static int list_add_prepared(struct wal_store_list *list, const char *name)

@@ -37,7 +37,7 @@ uint32_t wal_store_list_last(const struct wal_store_list *list);
 
 /*
  * Opens the directory and takes flock on it, shared or exclusive. A missing
- * directory is made, an empty one becomes 0700; neither if read_only.
+ * directory is made, with mode 0700, if not read_only.
  * Return: a descriptor; -EBUSY (the text names the holder) or another -errno.
  */
 int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,

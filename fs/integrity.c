@@ -200,10 +200,33 @@ static bool should_stop(fuse_req_t req)
 	return atomic_load(&walfs_of(req)->stopping) || fuse_req_interrupted(req);
 }
 
+struct verify_run {
+	fuse_req_t req;
+	struct wal_fault other_log; /* kind is NONE if it is of this one */
+};
+
 static bool go_on(void *ctx, const struct wal_verify_progress *progress)
 {
+	struct verify_run *run = ctx;
+
 	(void)progress;
-	return !should_stop(ctx);
+	return !should_stop(run->req);
+}
+
+/* A segment of another log may be as sound as can be: here it is damage. */
+static void check_log(void *ctx, const char *name, const struct wal_segment_info *info,
+		      uint64_t faults)
+{
+	struct verify_run *run = ctx;
+	uint8_t log[16];
+
+	(void)name;
+	wal_log_uuid(walfs_of(run->req)->log, log);
+	if (faults || memcmp(log, info->log, sizeof(log)) == 0)
+		return;
+	run->other_log = (struct wal_fault){
+		.kind = WAL_FAULT_OTHER_LOG, .segment = info->index, .block = WAL_NO_BLOCK};
+	wal_uuid_format(info->log, run->other_log.detail);
 }
 
 /* Opening a segment that is being sealed waits for that, which is short. */
@@ -222,24 +245,30 @@ static void wait_until_sealed(struct walfs *fs, uint32_t segment)
 static int verify(struct check_job *check, char text[WALFS_VALUE_MAX])
 {
 	struct walfs *fs = walfs_of(check->req);
+	struct verify_run run = {.req = check->req};
 	const struct wal_verify_options options = {
 		.flags = WAL_READ_DIRECT,
-		.ctx = check->req,
+		.ctx = &run,
 		.progress = go_on,
+		.segment = check_log,
 	};
 	struct wal_verify_result result = {.faults = 0};
+	const struct wal_fault *fault = &result.first;
 	char name[WAL_NAME_MAX], what[WALFS_VALUE_MAX - 16];
 	int error;
 
 	wait_until_sealed(fs, check->segment);
 	wal_segment_name(check->segment, name);
-	error = wal_verify_segment(wal_log_dirfd(fs->log), name, check->segment, &options, &result);
+	error = wal_verify_segment(wal_log_dirfd(fs->log), name, check->segment, &options,
+				   &result);
 	if (error)
 		return error;
-	if (result.faults) {
-		wal_fault_format(&result.first, what, sizeof(what));
+	if (!result.faults)
+		fault = &run.other_log;
+	if (fault->kind) {
+		wal_fault_format(fault, what, sizeof(what));
 		snprintf(text, WALFS_VALUE_MAX, "damaged: %s", what);
-		walfs_report_damage(fs, check->segment, -EIO, &result.first);
+		walfs_report_damage(fs, check->segment, -EIO, fault);
 	} else {
 		snprintf(text, WALFS_VALUE_MAX, "ok%s",
 			 result.direct ? "" : " (through the page cache)");

@@ -32,6 +32,8 @@ struct state {
 	uint32_t untouched;   /* a segment that keeps every byte, whatever its state */
 	const char *notice;   /* part of a warning; NULL: there is none at all */
 	uint64_t incarnation; /* afterwards; 0: not checked */
+	uint32_t bad_segment; /* a sector of it that the disk does not give back */
+	uint64_t bad_offset;
 };
 
 extern const struct state states[];

@@ -30,6 +30,8 @@ void state_put_sealed(const char *store, uint64_t last);
 
 void state_empty(const char *store);
 void state_not_empty(const char *store);
+void state_nearly_evidence(const char *store);
+void state_only_leftovers(const char *store);
 void state_only_meta(const char *store);
 void state_only_meta_with_events(const char *store);
 void state_prepared(const char *store);
@@ -106,5 +108,19 @@ void state_sealed_and_shortened(const char *store);
 void state_foreign_successor(const char *store);
 void state_sealed_middle_missing(const char *store);
 void state_sealed_middle_damaged(const char *store);
+void state_empty_meta(const char *store);
+void state_only_meta_damaged(const char *store);
+void state_meta_missing_bad_header_below_the_active_one(const char *store);
+void state_meta_missing_bad_header_below_a_damaged_one(const char *store);
+void state_meta_missing_gap_below_the_active_one(const char *store);
+void state_bad_header_below_a_sealed_one(const char *store);
+void state_sealed_above_a_torn_tail(const char *store);
+void state_durable_event_above_the_active_one(const char *store);
+void state_unsealed_of_330(const char *store);
+void state_unsealed_of_200(const char *store);
+void state_second_durable(const char *store);
+void state_second_not_durable(const char *store);
+void state_meta_is_a_directory(const char *store);
+void state_directory_with_the_last_name(const char *store);
 
 #endif

@@ -504,3 +504,49 @@ void state_sealed_middle_damaged(const char *store)
 	state_put(store, &state_two);
 	state_put(store, &state_three);
 }
+
+/* Segment 3 was sealed (and is damaged), so segment 1 was durable to its end, which is gone. */
+void state_sealed_above_a_torn_tail(const char *store)
+{
+	state_begin(50);
+	state_set_durable(store, &state_one);
+	append_lines(&state_one, 200);
+	state_begin_after(&state_two, &state_one, 220);
+	state_begin_after(&state_three, &state_two, 240);
+	state_seal(&state_three);
+	state_three.bytes[4096 + 64 + 17] ^= 1;
+	memset(state_one.bytes + oracle_end(&state_one) - 24, 0, 24);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+}
+
+void state_durable_event_above_the_active_one(const char *store)
+{
+	struct oracle_slot slot;
+
+	state_begin(20);
+	slot = test_slot(&state_one);
+	slot.durable_event = 25;
+	store_put_slot(store, &slot);
+	state_put(store, &state_one);
+}
+
+/* --- R33: whole, but for what the disk does not give back ------------------------------ */
+
+void state_unsealed_of_330(const char *store)
+{
+	state_begin(150);
+	state_set_durable(store, &state_one);
+	append_lines(&state_one, 330);
+	oracle_write_block_headers(&state_one, 3);
+	state_put(store, &state_one);
+}
+
+void state_unsealed_of_200(const char *store)
+{
+	state_begin(20);
+	state_set_durable(store, &state_one);
+	append_lines(&state_one, 200);
+	state_put(store, &state_one);
+}

@@ -91,6 +91,19 @@ void state_not_empty(const char *store)
 	file_write(state_path(store, "letter.txt"), "dear sir", 8);
 }
 
+void state_nearly_evidence(const char *store)
+{
+	file_write(state_path(store, "letter.wal.torn-of-mine"), "dear sir", 8);
+}
+
+void state_only_leftovers(const char *store)
+{
+	ck_assert_int_eq(mkdir(state_path(store, "lost+found"), 0700), 0);
+	file_write(state_path(store, "0000000002.wal.new"), "half", 4);
+	file_write(state_path(store, "0000000001.wal.torn-20261122T100102.000000017Z-2"), "tail", 4);
+	file_write(state_path(store, "wal.meta.torn-20261122T100102.000000017Z"), "meta", 4);
+}
+
 void state_only_meta(const char *store)
 {
 	state_begin(0);
@@ -363,4 +376,103 @@ void state_a_directory_where_the_durable_position_is(const char *store)
 	slot.durable_segment = 2;
 	store_put_slot(store, &slot);
 	oracle_image_free(&state_one);
+}
+
+/* --- without wal.meta, or with nothing else ---------------------------------------- */
+
+/* The creation of a store was cut off behind the allocation of wal.meta. */
+void state_empty_meta(const char *store)
+{
+	static const uint8_t zeros[2 * ORACLE_SLOT_BYTES];
+
+	file_write(state_path(store, "wal.meta"), zeros, sizeof(zeros));
+}
+
+void state_only_meta_damaged(const char *store)
+{
+	state_only_meta_with_events(store);
+	file_flip(state_path(store, "wal.meta"), 40, 1);
+	file_flip(state_path(store, "wal.meta"), 4096 + 40, 1);
+}
+
+/* Events 1 to 20, 21 to 30, 31 to 40; the first two are sealed. */
+static void build_three(void)
+{
+	state_begin(20);
+	state_seal(&state_one);
+	state_begin_after(&state_two, &state_one, 30);
+	state_seal(&state_two);
+	state_begin_after(&state_three, &state_two, 40);
+}
+
+static void put_three(const char *store)
+{
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+}
+
+void state_meta_missing_bad_header_below_the_active_one(const char *store)
+{
+	build_three();
+	memset(state_two.bytes, 0, 4096);
+	put_three(store);
+}
+
+void state_meta_missing_bad_header_below_a_damaged_one(const char *store)
+{
+	build_three();
+	state_seal(&state_three);
+	memset(state_two.bytes, 0, 4096);
+	state_three.bytes[4096 + 64 + 17] ^= 1;
+	put_three(store);
+}
+
+void state_meta_missing_gap_below_the_active_one(const char *store)
+{
+	build_three();
+	put_three(store);
+	ck_assert_int_eq(unlink(store_segment_path(store, 2)), 0);
+}
+
+/*
+ * D is still in segment 1, but segment 3 was sealed, so all before it was durable. (It is
+ * damaged now: below one that is sealed and whole, recovery does not look.)
+ */
+void state_bad_header_below_a_sealed_one(const char *store)
+{
+	build_three();
+	state_set_durable(store, &state_one);
+	state_seal(&state_three);
+	memset(state_two.bytes, 0, 4096);
+	state_three.bytes[4096 + 64 + 17] ^= 1;
+	put_three(store);
+}
+
+void state_second_durable(const char *store)
+{
+	two_durable(store, true);
+	state_put(store, &state_two);
+}
+
+void state_second_not_durable(const char *store)
+{
+	state_put_sealed(store, 20);
+	state_begin_after(&state_two, &state_one, 30);
+	oracle_image_free(&state_one);
+	state_put(store, &state_two);
+}
+
+void state_meta_is_a_directory(const char *store)
+{
+	state_begin(20);
+	state_put(store, &state_one);
+	ck_assert_int_eq(mkdir(state_path(store, "wal.meta"), 0700), 0);
+}
+
+void state_directory_with_the_last_name(const char *store)
+{
+	state_put_sealed(store, 20);
+	oracle_image_free(&state_one);
+	ck_assert_int_eq(mkdir(state_path(store, "4294967294.wal"), 0700), 0);
 }

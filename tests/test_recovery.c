@@ -5,9 +5,12 @@
  * cut off at any call gives the same log, and that a read-only look changes nothing.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +22,74 @@
 static struct fault_io fault;
 static struct test_log_handle handle;
 static const struct state *state;
+
+/* --- a disk that does not give everything back ------------------------------------- */
+
+/* What the log reads; what the test itself reads is always there. */
+static bool disk_is_bad;
+static int meta_error; /* opening wal.meta fails with this */
+
+/* In front of libc's, for this whole program. */
+ssize_t pread64(int fd, void *buf, size_t size, off64_t offset);
+int openat64(int dirfd, const char *name, int flags, ...);
+
+static bool is_bad_sector(int fd, size_t size, off64_t offset)
+{
+	char link[64], path[2 * TEST_PATH_MAX] = "", name[32];
+	const char *base;
+
+	if (!disk_is_bad || !state || !state->bad_segment ||
+	    (uint64_t)offset >= state->bad_offset + 512 ||
+	    (uint64_t)offset + size <= state->bad_offset)
+		return false;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, path, sizeof(path) - 1) < 0)
+		return false;
+	snprintf(name, sizeof(name), "%010u.wal", state->bad_segment);
+	base = strrchr(path, '/');
+	return base && strcmp(base + 1, name) == 0;
+}
+
+ssize_t pread64(int fd, void *buf, size_t size, off64_t offset)
+{
+	if (is_bad_sector(fd, size, offset)) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_pread64, fd, buf, size, offset);
+}
+
+int openat64(int dirfd, const char *name, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list args;
+
+	va_start(args, flags);
+	if (flags & (O_CREAT | O_TMPFILE))
+		mode = va_arg(args, mode_t);
+	va_end(args);
+	if (meta_error && strcmp(name, "wal.meta") == 0) {
+		errno = -meta_error;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, dirfd, name, flags, mode);
+}
+
+static int open_log(void)
+{
+	disk_is_bad = true;
+	return log_open(&handle);
+}
+
+static int close_log(void)
+{
+	int err = log_close(&handle);
+
+	disk_is_bad = false;
+	return err;
+}
+
+/* --- what the tests share ------------------------------------------------------------ */
 
 static void begin(void)
 {
@@ -135,7 +206,7 @@ static void open_state(const char *store)
 	int err;
 
 	log_prepare(&handle, store, &fault.io);
-	err = log_open(&handle);
+	err = open_log();
 	ck_state(err == 0, "%s (%s)", strerror(-err), handle.error.text);
 }
 
@@ -193,7 +264,9 @@ static void assert_files(void)
 {
 	struct listing listing;
 
+	disk_is_bad = false;
 	list_dir(test_path(STORE), &listing);
+	disk_is_bad = true;
 	ck_state(listing_count(&listing, ".torn-") == state->torn, "%zu .torn- files, not %u",
 		 listing_count(&listing, ".torn-"), state->torn);
 	/* Those above it are being prepared again. */
@@ -235,9 +308,10 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 	other = read_if_file(state->damaged_too);
 	untouched = read_if_file(state->untouched);
 	log_prepare(&handle, test_path(STORE), &fault.io);
-	err = log_open(&handle);
+	err = open_log();
 	ck_state(err == state->error, "%s (%s)", strerror(-err), handle.error.text);
 	if (err) {
+		disk_is_bad = false;
 		ck_state(handle.error.text[0] != 0, "no word of it (%d)", err);
 		list_dir(test_path(STORE), &after);
 		assert_same_listing(&before, &after);
@@ -251,7 +325,7 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 	assert_damaged(state->damaged_too);
 	append_lines_to_log(1);
 	assert_recovery_bits();
-	ck_ok(log_close(&handle));
+	ck_ok(close_log());
 	assert_untouched(state->damaged, &damaged);
 	assert_untouched(state->damaged_too, &other);
 	assert_untouched(state->untouched, &untouched);
@@ -279,7 +353,7 @@ START_TEST(what_is_set_aside_or_cut_is_kept_byte_for_byte)
 		return;
 	list_dir(test_path(STORE), &before);
 	open_state(test_path(STORE));
-	ck_ok(log_close(&handle));
+	ck_ok(close_log());
 	list_dir(test_path(STORE), &after);
 	for (size_t i = 0; i < after.count; i++) {
 		const struct listed *torn = &after.files[i];
@@ -312,13 +386,13 @@ START_TEST(appending_goes_on_after_it)
 	append_lines_to_log(30);
 	ck_ok(wal_log_sync(handle.log));
 	assert_contents(handle.log, 30);
-	ck_ok(log_close(&handle));
+	ck_ok(close_log());
 	open_state(test_path(STORE));
 	assert_position(handle.log, 30);
 	assert_contents(handle.log, 30);
 	ck_state(handle.notices.warnings == 0 || state->damaged || state->notice,
 		 "warned again: %s", handle.notices.text[0]);
-	ck_ok(log_close(&handle));
+	ck_ok(close_log());
 }
 END_TEST
 
@@ -331,7 +405,7 @@ static void crash(const char *store, uint64_t appended)
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
 		log_prepare(&handle, store, &fault.io);
-		if (log_open(&handle))
+		if (open_log())
 			_exit(1);
 		for (uint64_t i = 0; i < appended; i++) {
 			char line[32];
@@ -362,7 +436,7 @@ START_TEST(recovering_twice_gives_the_same_log)
 	open_state(test_path(STORE));
 	assert_position(handle.log, 0);
 	assert_contents(handle.log, 0);
-	ck_ok(log_close(&handle));
+	ck_ok(close_log());
 }
 END_TEST
 
@@ -375,13 +449,17 @@ START_TEST(nothing_old_comes_back_behind_what_was_appended_after_it)
 	open_state(test_path(STORE));
 	assert_position(handle.log, 1);
 	assert_contents(handle.log, 1);
-	ck_ok(log_close(&handle));
+	ck_ok(close_log());
 }
 END_TEST
 
 static void copy_store(void *ctx)
 {
+	bool bad = disk_is_bad;
+
+	disk_is_bad = false;
 	copy_tree(ctx, test_path("after"));
+	disk_is_bad = bad;
 }
 
 /* Return: whether there was a call with this number. */
@@ -395,8 +473,9 @@ static bool cut_at(uint64_t call)
 	fault.at_cut = copy_store;
 	fault.at_cut_ctx = strdup(test_path("work"));
 	log_prepare(&handle, test_path("work"), &fault.io);
-	if (log_open(&handle) == 0)
-		log_close(&handle);
+	if (open_log() == 0)
+		close_log();
+	disk_is_bad = false;
 	cut = fault.cut;
 	fault_io_reset(&fault);
 	free(fault.at_cut_ctx);
@@ -404,7 +483,7 @@ static bool cut_at(uint64_t call)
 		open_state(test_path("after"));
 		assert_position_after_cut(handle.log);
 		assert_contents(handle.log, 0);
-		ck_ok(log_close(&handle));
+		ck_ok(close_log());
 		remove_tree(test_path("after"));
 	}
 	remove_tree(test_path("work"));
@@ -424,6 +503,15 @@ START_TEST(recovery_cut_off_at_any_call_gives_the_same_log)
 }
 END_TEST
 
+static void prepare_read_only(void)
+{
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.read_only = true;
+	handle.options.block_size = 0;
+	handle.options.segment_size = 0;
+	handle.options.framing.kind = WAL_FRAME_NONE;
+}
+
 START_TEST(a_read_only_look_shows_the_same_log_and_changes_nothing)
 {
 	struct listing before;
@@ -432,22 +520,198 @@ START_TEST(a_read_only_look_shows_the_same_log_and_changes_nothing)
 
 	build(_i);
 	list_dir(test_path(STORE), &before);
-	log_prepare(&handle, test_path(STORE), &fault.io);
-	handle.options.read_only = true;
-	handle.options.block_size = 0;
-	handle.options.segment_size = 0;
-	handle.options.framing.kind = WAL_FRAME_NONE;
-	err = log_open(&handle);
+	prepare_read_only();
+	err = open_log();
 	if (!err && !state->error) {
 		assert_contents(handle.log, 0);
 		ck_fails(log_put(&handle, "no\n"), -EROFS);
 	}
 	if (!err)
-		log_close(&handle);
+		close_log();
 	else
 		ck_state(before.count == 0 || state->error || !state->kept[0].first, "%s (%s)",
 			 strerror(-err), handle.error.text);
+	disk_is_bad = false;
 	ck_state(fault.calls == 0, "%llu persisting calls", (unsigned long long)fault.calls);
+	list_dir(test_path(STORE), &after);
+	assert_same_listing(&before, &after);
+}
+END_TEST
+
+/* --- what an opening for writing refuses can be looked at ---------------------------- */
+
+static void build_named(const char *name)
+{
+	int i = 0;
+
+	while (strcmp(states[i].name, name) != 0)
+		ck_assert_int_lt(++i, (int)state_count);
+	build(i);
+}
+
+/* The state's own kept[] is for an opening for writing, which these refuse. */
+static void assert_read_only_shows(uint64_t last, const char *notice)
+{
+	static struct contents contents;
+	struct listing before;
+	struct listing after;
+
+	list_dir(test_path(STORE), &before);
+	prepare_read_only();
+	ck_ok(open_log());
+	read_log(handle.log, &contents);
+	ck_assert_uint_eq(contents.count, last);
+	for (uint64_t id = 1; id <= last; id++)
+		ck_assert_uint_eq(contents.ids[id - 1], id);
+	ck_assert_msg(!notice || log_noticed(&handle, notice), "nobody is told of %s", notice);
+	ck_ok(close_log());
+	list_dir(test_path(STORE), &after);
+	assert_same_listing(&before, &after);
+	ck_assert_uint_eq(fault.calls, 0);
+}
+
+START_TEST(read_only_shows_a_store_with_the_meta_of_another_log)
+{
+	build_named("wal.meta of another log");
+	assert_read_only_shows(20, "of another log");
+}
+END_TEST
+
+START_TEST(read_only_shows_a_store_whose_meta_is_a_directory)
+{
+	build_named("wal.meta is a directory");
+	assert_read_only_shows(20, "cannot be read");
+}
+END_TEST
+
+START_TEST(read_only_shows_a_store_without_a_free_index)
+{
+	build_named("a directory with the last name there is");
+	assert_read_only_shows(20, "4294967294.wal");
+}
+END_TEST
+
+START_TEST(read_only_shows_a_store_whose_meta_may_not_be_opened)
+{
+	build_named("closed in order");
+	meta_error = -EACCES;
+	assert_read_only_shows(200, "cannot be read");
+	meta_error = 0;
+}
+END_TEST
+
+START_TEST(read_only_needs_no_framing_that_fits)
+{
+	build_named("closed in order");
+	prepare_read_only();
+	handle.options.framing = (struct wal_framing){WAL_FRAME_FIXED, 1u << 30};
+	ck_ok(open_log());
+	ck_ok(close_log());
+}
+END_TEST
+
+/* An index that is taken by what is no segment is named; "begin a new store" is no help. */
+START_TEST(the_error_names_what_takes_the_last_index)
+{
+	build_named("a directory with the last name there is");
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_fails(open_log(), -EOVERFLOW);
+	ck_assert_ptr_nonnull(strstr(handle.error.text, "4294967294.wal"));
+	ck_assert_ptr_nonnull(strstr(handle.error.text, "move it away"));
+}
+END_TEST
+
+/* R36: the framing is the store's, the sizes come later. */
+START_TEST(a_stored_framing_that_no_longer_fits_is_refused)
+{
+	struct listing before;
+	struct listing after;
+
+	ck_assert_int_eq(mkdir(test_path(STORE), 0700), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.framing = (struct wal_framing){WAL_FRAME_FIXED, 3000};
+	ck_ok(open_log());
+	ck_ok(close_log());
+	list_dir(test_path(STORE), &before);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.framing.kind = WAL_FRAME_NONE;
+	handle.options.segment_size = TEST_BLOCK;
+	ck_fails(open_log(), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(handle.error.text, "records of 3000 bytes do not fit"));
+	list_dir(test_path(STORE), &after);
+	assert_same_listing(&before, &after);
+	handle.options.read_only = true;
+	ck_ok(open_log());
+	ck_ok(close_log());
+}
+END_TEST
+
+static mode_t mode_of_store(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(test_path(STORE), &st), 0);
+	return st.st_mode & 07777;
+}
+
+START_TEST(an_empty_directory_that_becomes_a_store_is_closed_to_others)
+{
+	ck_assert_int_eq(mkdir(test_path(STORE), 0700), 0);
+	ck_assert_int_eq(chmod(test_path(STORE), 0755), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0700);
+	ck_assert_uint_eq(handle.notices.warnings, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
+START_TEST(a_store_keeps_its_mode_and_an_operator_is_told_if_everybody_may_look)
+{
+	build_named("closed in order");
+	ck_assert_int_eq(chmod(test_path(STORE), 0755), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0755);
+	ck_assert(log_noticed(&handle, "mode 0755"));
+	ck_ok(close_log());
+	ck_assert_int_eq(chmod(test_path(STORE), 0750), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0750);
+	ck_assert_uint_eq(handle.notices.warnings, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
+START_TEST(a_directory_of_another_user_becomes_a_store_with_its_mode)
+{
+	ck_assert_int_eq(mkdir(test_path(STORE), 0700), 0);
+	ck_assert_int_eq(chmod(test_path(STORE), 0770), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	fault_io_fail_ops(&fault, 1u << FAULT_OP_FCHMOD, -EPERM, 0);
+	ck_ok(open_log());
+	ck_assert_uint_eq(mode_of_store(), 0770);
+	ck_assert(log_noticed(&handle, "keeps its mode 0770"));
+	ck_ok(close_log());
+}
+END_TEST
+
+static const int meta_errors[] = {-EACCES, -EPERM, -EMFILE, -ENFILE, -EIO};
+
+/* R35. It is there, and D in it: it is neither missing nor damaged. */
+START_TEST(wal_meta_that_cannot_be_opened_is_not_taken_for_damaged)
+{
+	struct listing before;
+	struct listing after;
+
+	build_named("the daemon was killed");
+	list_dir(test_path(STORE), &before);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	meta_error = meta_errors[_i];
+	ck_fails(open_log(), meta_errors[_i]);
+	meta_error = 0;
+	ck_assert_ptr_nonnull(strstr(handle.error.text, "wal.meta: cannot be read"));
 	list_dir(test_path(STORE), &after);
 	assert_same_listing(&before, &after);
 }
@@ -467,6 +731,18 @@ static Suite *recovery_suite(void)
 	tcase_add_loop_test(t, nothing_old_comes_back_behind_what_was_appended_after_it, 0, rows);
 	tcase_add_loop_test(t, recovery_cut_off_at_any_call_gives_the_same_log, 0, rows);
 	tcase_add_loop_test(t, a_read_only_look_shows_the_same_log_and_changes_nothing, 0, rows);
+	tcase_add_test(t, read_only_shows_a_store_with_the_meta_of_another_log);
+	tcase_add_test(t, read_only_shows_a_store_whose_meta_is_a_directory);
+	tcase_add_test(t, read_only_shows_a_store_without_a_free_index);
+	tcase_add_test(t, read_only_shows_a_store_whose_meta_may_not_be_opened);
+	tcase_add_test(t, read_only_needs_no_framing_that_fits);
+	tcase_add_test(t, a_stored_framing_that_no_longer_fits_is_refused);
+	tcase_add_test(t, an_empty_directory_that_becomes_a_store_is_closed_to_others);
+	tcase_add_test(t, a_store_keeps_its_mode_and_an_operator_is_told_if_everybody_may_look);
+	tcase_add_test(t, a_directory_of_another_user_becomes_a_store_with_its_mode);
+	tcase_add_test(t, the_error_names_what_takes_the_last_index);
+	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,
+			    (int)(sizeof(meta_errors) / sizeof(meta_errors[0])));
 	return suite;
 }
 

@@ -53,3 +53,24 @@ case_a_damaged_segment_does_not_end_quietly() {
 	cmp -n "$(stat -c %s "$dir/got")" "$dir/got" "$dir/in"
 	same state "$(attribute state "$mnt/0000000001.wal")" damaged
 }
+
+# It is sound in itself, so that a file in the store's directory would verify.
+case_a_segment_of_another_log_is_damage() {
+	mkdir "$dir/other"
+	mount_log '' "$dir/other"
+	seq 1 100 >>"$mnt/current"
+	rotate
+	unmount_log
+	mount_log
+	seq 1 100 >>"$mnt/current"
+	rotate
+	seq 1 100 >>"$mnt/current"
+	rotate
+	unmount_log
+	cp "$dir/other/0000000001.wal" "$store/0000000001.wal"
+	"$walctl" verify "$store/0000000001.wal"
+	mount_log
+	[[ $(attribute verify "$mnt/0000000001.wal") =~ ^damaged:.*another\ log ]]
+	same state "$(attribute state "$mnt/0000000001.wal")" damaged
+	same the-other "$(attribute verify "$mnt/0000000002.wal" | cut -d' ' -f1)" ok
+}
