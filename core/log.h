@@ -21,6 +21,7 @@
 struct wal_log_entry {
 	uint32_t index;
 	bool damaged; /* fault says why; found by recovery, a read or a check */
+	bool settled; /* recovery went past it: it is sealed, or will never be */
 	struct wal_fault fault;
 	struct wal_segment_info *info; /* NULL: not read yet */
 	uint64_t bytes;		       /* of the file, for retention; 0: not known */

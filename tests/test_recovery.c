@@ -343,6 +343,28 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 }
 END_TEST
 
+/* Damage is not forgotten when the segments behind it are sealed, and none of them tells of it. */
+START_TEST(damage_stays_damage_behind_sealed_segments)
+{
+	char name[32];
+
+	build(_i);
+	if (state->error || !state->damaged)
+		return;
+	open_state(test_path(STORE));
+	append_lines_to_log(1);
+	ck_ok(wal_log_rotate(handle.log));
+	ck_ok(close_log());
+	open_state(test_path(STORE));
+	assert_contents(handle.log, 1);
+	assert_damaged(state->damaged);
+	assert_damaged(state->damaged_too);
+	snprintf(name, sizeof(name), "%010u.wal: damaged", state->damaged);
+	ck_state(log_noticed(&handle, name), "nobody is told of %s again", name);
+	ck_ok(close_log());
+}
+END_TEST
+
 START_TEST(what_is_set_aside_or_cut_is_kept_byte_for_byte)
 {
 	struct listing before;
@@ -725,6 +747,7 @@ static Suite *recovery_suite(void)
 
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_loop_test(t, recovery_makes_of_it_what_the_table_says, 0, rows);
+	tcase_add_loop_test(t, damage_stays_damage_behind_sealed_segments, 0, rows);
 	tcase_add_loop_test(t, what_is_set_aside_or_cut_is_kept_byte_for_byte, 0, rows);
 	tcase_add_loop_test(t, appending_goes_on_after_it, 0, rows);
 	tcase_add_loop_test(t, recovering_twice_gives_the_same_log, 0, rows);
