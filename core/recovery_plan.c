@@ -247,6 +247,9 @@ static int make_plan(struct wal_plan *plan)
 		err = wal_plan_add_step(rec, WAL_STEP_REMOVE_PREPARED, NULL); /* R5 */
 	if (err)
 		return err;
+	/* No segment says whose log it is, nor does wal.meta: it becomes a log of its own. */
+	if (rec->list.count && !rec->read_only && wal_is_zero(rec->meta.log, sizeof(rec->meta.log)))
+		make_uuid(rec->meta.log);
 	settle_link(plan);
 	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
 	settle_incarnation(plan);

@@ -199,6 +199,27 @@ void state_meta_missing_unsealed(const char *store)
 	state_put(store, &state_one);
 }
 
+void state_no_meta_and_an_empty_file(const char *store)
+{
+	file_write(store_segment_path(store, 1), "", 0);
+}
+
+void state_no_meta_and_zeros(const char *store)
+{
+	static const uint8_t zeros[STATE_FULL];
+
+	file_write(store_segment_path(store, 1), zeros, sizeof(zeros));
+}
+
+void state_no_meta_and_noise(const char *store)
+{
+	static uint8_t noise[STATE_FULL];
+
+	for (size_t i = 0; i < sizeof(noise); i++)
+		noise[i] = (uint8_t)(i * 167 + i / 256 * 13 + 1);
+	file_write(store_segment_path(store, 1), noise, sizeof(noise));
+}
+
 void state_meta_missing_torn(const char *store)
 {
 	state_begin(20);

@@ -294,6 +294,7 @@ static void assert_recovery_bits(void)
 
 START_TEST(recovery_makes_of_it_what_the_table_says)
 {
+	static const uint8_t no_log[16];
 	struct listing before;
 	struct listing after;
 	struct bytes damaged;
@@ -330,6 +331,7 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 	assert_untouched(state->damaged_too, &other);
 	assert_untouched(state->untouched, &untouched);
 	slot = store_slot(test_path(STORE));
+	ck_state(memcmp(slot.log, no_log, sizeof(no_log)) != 0, "the log has %s", "no UUID");
 	ck_state(slot.flags == ORACLE_CLEAN, "flags %u", slot.flags);
 	ck_state(slot.durable_segment == state->current, "D in segment %u", slot.durable_segment);
 	ck_state(slot.durable_event == state->next_event, "D at event %llu",
