@@ -186,6 +186,27 @@ void state_older_slot_bad(const char *store)
 	file_flip(state_path(store, "wal.meta"), 4096 + 70, 1);
 }
 
+void state_stale_clean(const char *store)
+{
+	state_begin(200);
+	state_set_durable(store, &state_one);
+	state_set_clean(store, &state_one);
+	state_put(store, &state_one);
+	file_flip(state_path(store, "wal.meta"), 4096 + 70, 1); /* sequence 12 is in slot 0 */
+}
+
+void state_last_event_id_durable(const char *store)
+{
+	struct oracle_slot slot;
+
+	state_put_sealed(store, 100);
+	slot = test_slot(&state_one);
+	slot.sequence = 20;
+	slot.durable_event = (UINT64_C(1) << 62) - 1;
+	store_put_slot(store, &slot);
+	oracle_image_free(&state_one);
+}
+
 void state_meta_missing_sealed(const char *store)
 {
 	state_put_sealed(store, 20);
