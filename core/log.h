@@ -26,6 +26,7 @@ struct wal_known_info;
  */
 struct wal_log_entry {
 	uint32_t index;
+	bool settled; /* recovery went past it: it is sealed, or will never be */
 	bool damaged; /* found by recovery, a read or a check; why: */
 	enum wal_fault_kind fault;
 	uint32_t fault_block;

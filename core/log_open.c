@@ -28,6 +28,18 @@ static void init_recovery(const struct wal_log *log, struct wal_recovery *rec)
 	};
 }
 
+/* Is it sealed by now, as far as recovery is concerned, or known as damaged? */
+static bool is_settled(const struct wal_recovery *rec, uint32_t index)
+{
+	size_t i;
+
+	for (i = 0; i < rec->step_count; i++) {
+		if (rec->steps[i].kind == WAL_STEP_SEAL && rec->steps[i].index == index)
+			return false;
+	}
+	return index != rec->resume;
+}
+
 /* Takes over which segments there are and which of them are damaged. */
 static int take_segments(struct wal_log *log, const struct wal_recovery *rec)
 {
@@ -36,8 +48,11 @@ static int take_segments(struct wal_log *log, const struct wal_recovery *rec)
 	int err = 0;
 
 	wal_log_clear_entries(log);
-	for (i = 0; i < rec->list.count && !err; i++)
+	for (i = 0; i < rec->list.count && !err; i++) {
 		err = wal_log_add_entry(log, rec->list.segments[i]);
+		if (!err)
+			log->entries[i].settled = is_settled(rec, rec->list.segments[i]);
+	}
 	for (i = 0; i < rec->damaged_count && !err; i++) {
 		entry = wal_log_find_entry(log, rec->damaged[i].index);
 		if (entry)

@@ -194,16 +194,49 @@ static struct wal_fault other_log_fault(uint32_t index)
 		.kind = WAL_FAULT_OTHER_LOG, .segment = index, .block = WAL_NO_BLOCK};
 }
 
-static bool is_damaged(struct wal_log *log, uint32_t index)
+/* Headers and last block are looked at first: damage there is news like any other. */
+static void tell_damage(struct wal_log *log, uint32_t index, const struct wal_fault *fault)
+{
+	char text[256];
+
+	if (!wal_log_mark_damaged(log, index, fault))
+		return;
+	wal_fault_format(fault, text, sizeof(text));
+	wal_log_notice(log, WAL_NOTICE_ERROR, "%s/%010" PRIu32 ".wal: damaged: %s", log->path,
+		       index, text);
+}
+
+/*
+ * R20, R22 or R24 in an opening before this one: recovery seals all that is whole, so what it
+ * went past and is not sealed is damaged, though the segments behind it do not tell any more.
+ */
+static void find_earlier_damage(struct wal_log *log, const struct wal_segment_reader *r)
+{
+	struct wal_fault fault = {.kind = WAL_FAULT_POSITION,
+				  .segment = r->info.index,
+				  .block = r->tail.block,
+				  .offset = r->tail.offset};
+
+	snprintf(fault.detail, sizeof(fault.detail), "%s at offset %" PRIu64 ", found earlier",
+		 wal_fault_kind_name(r->tail.stop), r->tail.offset);
+	tell_damage(log, r->info.index, &fault);
+}
+
+/* Return: whether the segment is damaged. */
+static bool look_for_damage(struct wal_log *log, const struct wal_segment_reader *r)
 {
 	const struct wal_log_entry *entry;
-	bool damaged;
+	bool damaged, settled;
 
 	pthread_mutex_lock(&log->lock);
-	entry = wal_log_find_entry(log, index);
+	entry = wal_log_find_entry(log, r->info.index);
 	damaged = entry && entry->damaged;
+	settled = entry && entry->settled;
 	pthread_mutex_unlock(&log->lock);
-	return damaged;
+	if (damaged || !settled || r->sealed || r->info.state == WAL_DAMAGED)
+		return damaged;
+	find_earlier_damage(log, r);
+	return true;
 }
 
 /* Of a damaged one all that is whole can be read. */
@@ -215,7 +248,7 @@ static int open_finished(struct wal_log *log, uint32_t index, unsigned flags,
 
 	wal_segment_name(index, name);
 	err = wal_segment_reader_open(log->io, log->dirfd, name, index, flags, r, fault);
-	if (err || !is_damaged(log, index))
+	if (err || !look_for_damage(log, *r))
 		return err;
 	err = wal_segment_reader_salvage(*r);
 	if (err)
@@ -305,18 +338,6 @@ static void copy_info(const struct wal_log *log, const struct wal_log_entry *ent
 	}
 }
 
-/* Headers and last block are looked at first: damage there is news like any other. */
-static void tell_damage(struct wal_log *log, const struct wal_segment_info *info)
-{
-	char text[256];
-
-	if (!wal_log_mark_damaged(log, info->index, &info->fault))
-		return;
-	wal_fault_format(&info->fault, text, sizeof(text));
-	wal_log_notice(log, WAL_NOTICE_ERROR, "%s/%010" PRIu32 ".wal: damaged: %s", log->path,
-		       info->index, text);
-}
-
 static int keep_info(struct wal_log *log, uint32_t index, struct wal_segment_info *info)
 {
 	struct wal_known_info *known = new_known(info);
@@ -339,7 +360,7 @@ static int keep_info(struct wal_log *log, uint32_t index, struct wal_segment_inf
 		return -ENOENT;
 	}
 	if (found)
-		tell_damage(log, info);
+		tell_damage(log, info->index, &info->fault);
 	return 0;
 }
 

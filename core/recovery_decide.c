@@ -263,6 +263,7 @@ static int decide_with_successor(struct wal_plan *plan, size_t i)
 	if ((wal_probe_has_header(next) || is_sealed(next)) && follows(plan, next)) { /* R21 */
 		err = seal_at_tail(plan, probe);
 		plan->rec->bits &= ~WAL_META_TAIL_DROPPED;
+		plan->rec->next.dropped_bytes = 0; /* it is of a segment that has a successor */
 		return err ? err : 1;
 	}
 	if (!restarts(plan, next) && !reaches_behind(plan, probe->next_event - 1, next)) { /* R23 */

@@ -59,6 +59,23 @@ static int refuse_meta(struct wal_plan *plan, int err)
 			     WAL_META_FILE, strerror(-err));
 }
 
+/*
+ * CLEAN is in the newest slot. Where the other one cannot be read, that may have been the
+ * newest, and say that the store was opened and written to since.
+ */
+static void take_meta(struct wal_recovery *rec, const struct wal_meta *meta,
+		      const struct wal_meta_slots *slots)
+{
+	unsigned other = slots->newest ^ 1;
+
+	rec->meta = *meta;
+	rec->clean = meta->clean && (slots->valid[other] || slots->zero[other]);
+	if (!slots->valid[other] && !slots->zero[other]) /* R7 */
+		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+				    "%s/%s: one of its two slots is damaged; the other is used",
+				    rec->path, WAL_META_FILE);
+}
+
 static int read_meta(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;
@@ -72,13 +89,7 @@ static int read_meta(struct wal_plan *plan)
 		return refuse_meta(plan, err);
 	rec->has_meta = err == 0;
 	if (rec->has_meta) {
-		rec->meta = meta;
-		rec->clean = meta.clean;
-		if (!slots.valid[slots.newest ^ 1] && !slots.zero[slots.newest ^ 1]) /* R7 */
-			wal_recovery_notice(
-				rec, WAL_NOTICE_WARNING,
-				"%s/%s: one of its two slots is damaged; the other is used",
-				rec->path, WAL_META_FILE);
+		take_meta(rec, &meta, &slots);
 		return 0;
 	}
 	rec->meta_is_bad = err == -EBADMSG && !(slots.zero[0] && slots.zero[1]);
@@ -223,6 +234,21 @@ static int refuse_last_index(struct wal_plan *plan)
 			     "%s: no segment index is left; begin a new store", rec->path);
 }
 
+/* Can a new segment begin where the plan says? */
+static int check_next(struct wal_plan *plan)
+{
+	const struct wal_recovery *rec = plan->rec;
+
+	if (rec->next.index == UINT32_MAX)
+		return refuse_last_index(plan);
+	if (rec->next.first_event >= WAL_EVENT_ID_LIMIT) /* R39 */
+		return wal_error_set(plan->error, -EOVERFLOW,
+				     "%s: no event id is left behind %" PRIu64
+				     "; begin a new store",
+				     rec->path, rec->next.first_event - 1);
+	return 0;
+}
+
 /* A store keeps the mode that somebody gave it, but not without a word. */
 static void look_at_mode(struct wal_recovery *rec)
 {
@@ -247,14 +273,15 @@ static int make_plan(struct wal_plan *plan)
 		err = wal_plan_add_step(rec, WAL_STEP_REMOVE_PREPARED, NULL); /* R5 */
 	if (err)
 		return err;
+	/* No segment says whose log it is, nor does wal.meta: it becomes a log of its own. */
+	if (rec->list.count && !rec->read_only && wal_is_zero(rec->meta.log, sizeof(rec->meta.log)))
+		make_uuid(rec->meta.log);
 	settle_link(plan);
 	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
 	settle_incarnation(plan);
 	if (!err)
 		look_at_mode(rec);
-	if (!err && !rec->read_only && !rec->resume && rec->next.index == UINT32_MAX)
-		return refuse_last_index(plan);
-	return err;
+	return err || rec->read_only || rec->resume ? err : check_next(plan);
 }
 
 int wal_recovery_plan(struct wal_recovery *rec, struct wal_error *error)

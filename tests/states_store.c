@@ -186,6 +186,27 @@ void state_older_slot_bad(const char *store)
 	file_flip(state_path(store, "wal.meta"), 4096 + 70, 1);
 }
 
+void state_stale_clean(const char *store)
+{
+	state_begin(200);
+	state_set_durable(store, &state_one);
+	state_set_clean(store, &state_one);
+	state_put(store, &state_one);
+	file_flip(state_path(store, "wal.meta"), 4096 + 70, 1); /* sequence 12 is in slot 0 */
+}
+
+void state_last_event_id_durable(const char *store)
+{
+	struct oracle_slot slot;
+
+	state_put_sealed(store, 100);
+	slot = test_slot(&state_one);
+	slot.sequence = 20;
+	slot.durable_event = (UINT64_C(1) << 62) - 1;
+	store_put_slot(store, &slot);
+	oracle_image_free(&state_one);
+}
+
 void state_meta_missing_sealed(const char *store)
 {
 	state_put_sealed(store, 20);
@@ -197,6 +218,27 @@ void state_meta_missing_unsealed(const char *store)
 {
 	state_begin(20);
 	state_put(store, &state_one);
+}
+
+void state_no_meta_and_an_empty_file(const char *store)
+{
+	file_write(store_segment_path(store, 1), "", 0);
+}
+
+void state_no_meta_and_zeros(const char *store)
+{
+	static const uint8_t zeros[STATE_FULL];
+
+	file_write(store_segment_path(store, 1), zeros, sizeof(zeros));
+}
+
+void state_no_meta_and_noise(const char *store)
+{
+	static uint8_t noise[STATE_FULL];
+
+	for (size_t i = 0; i < sizeof(noise); i++)
+		noise[i] = (uint8_t)(i * 167 + i / 256 * 13 + 1);
+	file_write(store_segment_path(store, 1), noise, sizeof(noise));
 }
 
 void state_meta_missing_torn(const char *store)

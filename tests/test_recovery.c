@@ -294,6 +294,7 @@ static void assert_recovery_bits(void)
 
 START_TEST(recovery_makes_of_it_what_the_table_says)
 {
+	static const uint8_t no_log[16];
 	struct listing before;
 	struct listing after;
 	struct bytes damaged;
@@ -330,6 +331,7 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 	assert_untouched(state->damaged_too, &other);
 	assert_untouched(state->untouched, &untouched);
 	slot = store_slot(test_path(STORE));
+	ck_state(memcmp(slot.log, no_log, sizeof(no_log)) != 0, "the log has %s", "no UUID");
 	ck_state(slot.flags == ORACLE_CLEAN, "flags %u", slot.flags);
 	ck_state(slot.durable_segment == state->current, "D in segment %u", slot.durable_segment);
 	ck_state(slot.durable_event == state->next_event, "D at event %llu",
@@ -340,6 +342,28 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 	bytes_free(&damaged);
 	bytes_free(&other);
 	bytes_free(&untouched);
+}
+END_TEST
+
+/* Damage is not forgotten when the segments behind it are sealed, and none of them tells of it. */
+START_TEST(damage_stays_damage_behind_sealed_segments)
+{
+	char name[32];
+
+	build(_i);
+	if (state->error || !state->damaged)
+		return;
+	open_state(test_path(STORE));
+	append_lines_to_log(1);
+	ck_ok(wal_log_rotate(handle.log));
+	ck_ok(close_log());
+	open_state(test_path(STORE));
+	assert_contents(handle.log, 1);
+	assert_damaged(state->damaged);
+	assert_damaged(state->damaged_too);
+	snprintf(name, sizeof(name), "%010u.wal: damaged", state->damaged);
+	ck_state(log_noticed(&handle, name), "nobody is told of %s again", name);
+	ck_ok(close_log());
 }
 END_TEST
 
@@ -725,6 +749,7 @@ static Suite *recovery_suite(void)
 
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_loop_test(t, recovery_makes_of_it_what_the_table_says, 0, rows);
+	tcase_add_loop_test(t, damage_stays_damage_behind_sealed_segments, 0, rows);
 	tcase_add_loop_test(t, what_is_set_aside_or_cut_is_kept_byte_for_byte, 0, rows);
 	tcase_add_loop_test(t, appending_goes_on_after_it, 0, rows);
 	tcase_add_loop_test(t, recovering_twice_gives_the_same_log, 0, rows);
