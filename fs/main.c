@@ -141,6 +141,7 @@ static int open_log(struct walfs *fs)
 		.segment_size = options->segment_size,
 		.framing = options->framing,
 		.sync_interval_ms = options->sync_interval_ms,
+		.io_method = options->io_method,
 		.meta_strict = options->meta_strict,
 		.prepare_segments = options->prepare,
 		.rotate_age_s = options->rotate_age_s,

@@ -76,6 +76,9 @@ static const char help_text[] =
 	"seconds.\n"
 	"\n"
 	"How it runs:\n"
+	"  io=pwrite             events go into the segment by pwrite (default)\n"
+	"  io=mmap               by stores into a mapping: less work for large writes that\n"
+	"                        nobody syncs, and slower syncs of small ones\n"
 	"  busy_poll=USEC        poll for the next request up to USEC microseconds (at most\n"
 	"                        1000) before sleeping, while that finds one: quicker small\n"
 	"                        writes, for a core kept busy meanwhile (default: 0, never)\n"
@@ -216,6 +219,17 @@ static const char *parse_prepare(struct parser *parser, const char *text)
 	return NULL;
 }
 
+static const char *parse_io(struct parser *parser, const char *text)
+{
+	if (strcmp(text, "mmap") == 0)
+		parser->options->io_method = WAL_IO_MAPPING;
+	else if (strcmp(text, "pwrite") == 0)
+		parser->options->io_method = WAL_IO_PWRITE;
+	else
+		return "mmap or pwrite";
+	return NULL;
+}
+
 static const char *parse_meta(struct parser *parser, const char *text)
 {
 	if (strcmp(text, "strict") != 0)
@@ -324,6 +338,7 @@ static const struct option option_table[] = {
 	{"keep_segments=", parse_keep_segments, false},
 	{"keep_bytes=", parse_keep_bytes, false},
 	{"keep_age=", parse_keep_age, false},
+	{"io=", parse_io, false},
 	{"busy_poll=", parse_busy_poll, false},
 	{"uid=", parse_uid, false},
 	{"gid=", parse_gid, false},
@@ -459,6 +474,7 @@ static void set_defaults(struct walfs_options *options)
 	options->mode = DEFAULT_MODE;
 	options->sync = WALFS_SYNC_INTERVAL;
 	options->sync_interval_ms = DEFAULT_SYNC_MS;
+	options->io_method = WAL_IO_PWRITE;
 }
 
 enum walfs_parse walfs_options_parse(int argc, char **argv, struct walfs_options *options)

@@ -106,6 +106,7 @@ static struct object options_in_force(const struct walfs_view *view)
 	put_number(&object, "keep_segments", options->keep_segments);
 	put_number(&object, "keep_bytes", options->keep_bytes);
 	put_number(&object, "keep_age_s", options->keep_age_s);
+	put(&object, "io", json_string(options->io_method == WAL_IO_PWRITE ? "pwrite" : "mmap"));
 	put_number(&object, "busy_poll_us", options->busy_poll_us);
 	put(&object, "ro", json_boolean(options->read_only));
 	put(&object, "allow_other", json_boolean(options->allow_other));

@@ -56,6 +56,7 @@ struct walfs_options {
 	uint32_t keep_segments; /* 0 in the three: nothing is removed */
 	uint64_t keep_bytes;
 	uint32_t keep_age_s;
+	enum wal_io_method io_method;
 	uint32_t busy_poll_us; /* 0: sleep at once */
 	char *mount_options; /* for libfuse and the kernel; may be NULL */
 };
