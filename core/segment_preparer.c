@@ -9,22 +9,39 @@
 /* After a failure it is tried again at once if somebody waits, else this often. */
 #define RETRY_MS 1000
 
+/* A log that fills a segment in less than this is being filled in bulk. */
+#define BULK_NS UINT64_C(1000000000)
+
 /*
  * Prefaulting dirties every page, so the sync here keeps the first sync after a
  * rotation from writing the whole segment; and it turns the extents into written
  * ones, so that later syncs need no journal commit.
+ *
+ * But it writes each byte of the segment once more. In a hurry that time is the
+ * appends': only the file's size and blocks are made durable then, and what is
+ * prefaulted is written once, with the events in it.
  */
+static int make_ready(struct wal_segment_writer *w, enum wal_io_method io_method, bool hurry)
+{
+	int err;
+
+	if (!hurry) {
+		err = wal_segment_writer_touch(w);
+		return err ? err : wal_segment_writer_flush(w, true);
+	}
+	err = wal_segment_writer_flush(w, true);
+	return err || io_method == WAL_IO_PWRITE ? err : wal_segment_writer_touch(w);
+}
+
 static int prepare(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape,
-		   struct wal_segment_writer *w)
+		   bool hurry, struct wal_segment_writer *w)
 {
 	uint64_t start = wal_clock_ns();
 	int err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
 
 	if (err)
 		return err;
-	err = wal_segment_writer_touch(w);
-	if (!err)
-		err = wal_segment_writer_flush(w, true);
+	err = make_ready(w, p->io_method, hurry);
 	if (!err && p->io_method == WAL_IO_PWRITE)
 		err = wal_segment_writer_gather(w);
 	if (err) {
@@ -42,10 +59,11 @@ static void prepare_one(struct wal_segment_preparer *p)
 	struct wal_segment_shape shape = p->shape;
 	struct wal_segment_writer w;
 	int before = p->error, err;
+	bool hurry = p->in_bulk && (p->needed || wal_clock_ns() - p->taken_ns < BULK_NS);
 
 	p->needed = false;
 	pthread_mutex_unlock(&p->lock);
-	err = prepare(p, &shape, &w);
+	err = prepare(p, &shape, hurry, &w);
 	if (err)
 		wal_count(p->telemetry, WAL_COUNT_PREPARE_ERRORS, 1);
 	if (p->changed && (err != 0) != (before != 0))
@@ -105,6 +123,15 @@ int wal_segment_preparer_start(struct wal_segment_preparer *p,
 	return err;
 }
 
+/* Lock held. The one taken before was filled meanwhile. */
+static void note_taken(struct wal_segment_preparer *p)
+{
+	uint64_t now = wal_clock_ns();
+
+	p->in_bulk = p->taken_ns && now - p->taken_ns < BULK_NS;
+	p->taken_ns = now;
+}
+
 int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment_writer *w)
 {
 	int err = 0;
@@ -114,6 +141,7 @@ int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment
 		*w = p->queue[0];
 		p->count--;
 		memmove(p->queue, p->queue + 1, p->count * sizeof(p->queue[0]));
+		note_taken(p);
 	} else {
 		err = -EAGAIN;
 	}

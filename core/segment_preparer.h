@@ -35,6 +35,8 @@ struct wal_segment_preparer {
 	int error;	   /* of the last attempt */
 	uint64_t attempts; /* so far */
 	bool needed;	   /* somebody waits */
+	uint64_t taken_ns; /* when one was last taken; 0: never */
+	bool in_bulk;	   /* and that was soon after the one before */
 	bool stop;
 };
 
