@@ -293,11 +293,27 @@ static int append_resume(struct wal_log *log, uint64_t now)
 	return err;
 }
 
-/* own: cost of a hold that this record is covered by. */
-static int append_one(struct wal_log *log, const struct wal_record *record, uint64_t now,
-		      uint64_t own)
+/* What wal_log_append() was given. */
+struct batch {
+	const struct wal_record *records;
+	size_t count;
+	uint64_t bytes;
+};
+
+/* Is there room for all of it, whatever is held, without reckoning record by record? */
+static bool surely_fits(const struct wal_log *log, const struct batch *batch)
 {
-	int err = make_room(log, record->size, own);
+	struct wal_append_point point = wal_segment_writer_point(&log->writer);
+
+	return wal_segment_writer_room(&log->writer, &point) >=
+	       log->held_bytes + wal_segment_worst_batch_cost(batch->count, batch->bytes);
+}
+
+/* own: cost of a hold that this record is covered by. roomy: it surely fits. */
+static int append_one(struct wal_log *log, const struct wal_record *record, uint64_t now,
+		      uint64_t own, bool roomy)
+{
+	int err = roomy ? 0 : make_room(log, record->size, own);
 
 	if (err)
 		return err;
@@ -308,42 +324,47 @@ static int append_one(struct wal_log *log, const struct wal_record *record, uint
 	return err;
 }
 
-static int check_records(const struct wal_log *log, const struct wal_record *records, size_t count)
+static int check_records(const struct wal_log *log, struct batch *batch)
 {
 	size_t limit = wal_log_record_limit(log), i;
 
-	for (i = 0; i < count; i++) {
-		if (records[i].size == 0 || (records[i].flags & ~WAL_FLAG_PART))
+	for (i = 0; i < batch->count; i++) {
+		const struct wal_record *record = &batch->records[i];
+
+		if (record->size == 0 || (record->flags & ~WAL_FLAG_PART))
 			return -EINVAL;
-		if (records[i].size > limit)
+		if (record->size > limit)
 			return -EMSGSIZE;
+		batch->bytes += record->size;
 	}
-	return count ? 0 : -EINVAL;
+	return batch->count ? 0 : -EINVAL;
 }
 
-static void count_appended(struct wal_log *log, const struct wal_record *records, size_t count)
+/* Lock held. */
+static void count_appended(struct wal_log *log, const struct batch *batch, size_t done)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = batch->bytes;
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		bytes += records[i].size;
-	wal_count(&log->telemetry, WAL_COUNT_APPENDS, 1);
-	wal_count(&log->telemetry, WAL_COUNT_PAYLOAD_BYTES, bytes);
+	for (i = done; i < batch->count; i++)
+		bytes -= batch->records[i].size;
+	wal_count_owned(&log->telemetry, WAL_COUNT_APPENDS, 1);
+	wal_count_owned(&log->telemetry, WAL_COUNT_PAYLOAD_BYTES, bytes);
 }
 
-static ssize_t append_all(struct wal_log *log, const struct wal_record *records, size_t count,
-			  struct wal_hold *hold)
+static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct wal_hold *hold)
 {
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t own = hold ? hold->cost_bytes : 0;
 	size_t done = 0;
 	int err = get_ready(log);
+	bool roomy;
 
 	if (!err)
 		err = append_resume(log, now);
-	while (!err && done < count) {
-		err = append_one(log, &records[done], now, own);
+	roomy = !err && surely_fits(log, batch);
+	while (!err && done < batch->count) {
+		err = append_one(log, &batch->records[done], now, own, roomy);
 		if (err)
 			break;
 		own = 0;
@@ -356,23 +377,24 @@ static ssize_t append_all(struct wal_log *log, const struct wal_record *records,
 		hold->cost_bytes = 0;
 	if (has_lost_mapping(log))
 		return -EIO;
-	count_appended(log, records, done);
+	count_appended(log, batch, done);
 	return (ssize_t)done;
 }
 
 ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, size_t count,
 		       struct wal_hold *hold)
 {
+	struct batch batch = {.records = records, .count = count};
 	uint64_t start = wal_clock_ns();
-	ssize_t result = check_records(log, records, count);
+	ssize_t result = check_records(log, &batch);
 	uint64_t first;
 
 	if (result)
 		return result;
 	pthread_mutex_lock(&log->lock);
 	first = log->writer.next_event;
-	result = append_all(log, records, count, hold);
-	wal_count(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
+	result = append_all(log, &batch, hold);
+	wal_count_owned(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
 	pthread_mutex_unlock(&log->lock);
 	if (result < 0)
 		wal_count(&log->telemetry, WAL_COUNT_APPEND_ERRORS, 1);

@@ -395,6 +395,12 @@ uint64_t wal_segment_worst_cost(uint32_t block_size, size_t size)
 	return size + (size / whole + 2) * (uint64_t)(2 * SMALLEST_SPAN);
 }
 
+/* Twice the span is at most 2 (size + 23); a group adds 48 bytes for each 4,016. */
+uint64_t wal_segment_worst_batch_cost(size_t count, uint64_t bytes)
+{
+	return 2 * bytes + (uint64_t)count * 4 * SMALLEST_SPAN;
+}
+
 size_t wal_segment_record_limit(uint32_t block_size, uint64_t file_bytes)
 {
 	const uint32_t whole = wal_block_data_size(block_size) - (uint32_t)WAL_EVENT_HEADER;

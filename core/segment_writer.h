@@ -160,6 +160,8 @@ uint64_t wal_segment_writer_room(const struct wal_segment_writer *w,
 				 const struct wal_append_point *point);
 /* Room that a record of this size needs in the worst case, whatever is appended first. */
 uint64_t wal_segment_worst_cost(uint32_t block_size, size_t size);
+/* At least the sum of that over records of so many bytes together, of any block size. */
+uint64_t wal_segment_worst_batch_cost(size_t count, uint64_t bytes);
 
 /*
  * Appends one record; one larger than the event limit becomes a MORE/CONT group.

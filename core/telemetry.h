@@ -35,6 +35,14 @@ static inline void wal_count(struct wal_telemetry *t, enum wal_counter counter, 
 	atomic_fetch_add_explicit(&t->counters[counter], n, memory_order_relaxed);
 }
 
+/* The same where a lock of the caller's keeps all others from this counter: half the cost. */
+static inline void wal_count_owned(struct wal_telemetry *t, enum wal_counter counter, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(&t->counters[counter], memory_order_relaxed);
+
+	atomic_store_explicit(&t->counters[counter], now + n, memory_order_relaxed);
+}
+
 static inline unsigned wal_latency_bucket(uint64_t ns)
 {
 	unsigned bits = ns <= 128 ? 7 : 64 - (unsigned)__builtin_clzll(ns - 1);

@@ -462,6 +462,20 @@ START_TEST(reckoning_says_exactly_what_append_does)
 }
 END_TEST
 
+START_TEST(the_cost_of_a_batch_covers_the_worst_of_its_records)
+{
+	static const uint32_t block_sizes[] = {4096, 65536, 16u << 20};
+
+	for (size_t i = 0; i < 3; i++) {
+		for (uint32_t size = 1; size <= WAL_RECORD_MAX; size += 1 + size / 64)
+			ck_assert_uint_ge(wal_segment_worst_batch_cost(1, size),
+					  wal_segment_worst_cost(block_sizes[i], size));
+	}
+	ck_assert_uint_ge(wal_segment_worst_batch_cost(3, 300),
+			  3 * wal_segment_worst_cost(4096, 100));
+}
+END_TEST
+
 START_TEST(the_record_limit_fits_in_a_fresh_segment_behind_a_resume_record)
 {
 	for (uint32_t blocks = 1; blocks <= BLOCKS; blocks++) {
@@ -756,6 +770,7 @@ static Suite *segment_writer_suite(void)
 	tcase_add_test(t, a_segment_can_be_filled_to_its_last_byte);
 	tcase_add_test(t, what_does_not_fit_changes_nothing);
 	tcase_add_test(t, reckoning_says_exactly_what_append_does);
+	tcase_add_test(t, the_cost_of_a_batch_covers_the_worst_of_its_records);
 	tcase_add_test(t, the_record_limit_fits_in_a_fresh_segment_behind_a_resume_record);
 	tcase_add_test(t, a_resume_record_uses_the_next_id_and_counts_nowhere);
 	tcase_add_test(t, flush_partial_writes_the_header_of_the_block_that_is_being_filled);
