@@ -238,7 +238,8 @@ int wal_segment_writer_check_name(const struct wal_segment_writer *w)
 	if (fstat(w->fd, &file))
 		return -errno;
 	if (fstatat(w->dirfd, w->name, &named, AT_SYMLINK_NOFOLLOW) ||
-	    file.st_ino != named.st_ino || file.st_dev != named.st_dev)
+	    file.st_ino != named.st_ino || file.st_dev != named.st_dev ||
+	    file.st_size != (off_t)w->file_bytes)
 		return -EIO;
 	return 0;
 }

@@ -102,8 +102,8 @@ int wal_segment_writer_publish(struct wal_segment_writer *w);
 int wal_segment_writer_make_durable(struct wal_segment_writer *w);
 
 /*
- * Does the segment's name still lead to its file? What is synced into a file that
- * somebody removed or moved away is lost at the next start.
+ * Does the segment's name still lead to its file, and has that its size? What is synced
+ * into a file that somebody removed, moved away or cut is lost at the next start.
  * Return: 0; -EIO.
  */
 int wal_segment_writer_check_name(const struct wal_segment_writer *w);

@@ -23,6 +23,8 @@
 static struct fault_io fault;
 static struct wal_segment_writer writer;
 static uint8_t text[FILE_BYTES];
+/* Everything is done twice: in a mapped segment, and in one that is written by pwrite. */
+static bool gathers;
 
 static void begin(void)
 {
@@ -30,6 +32,12 @@ static void begin(void)
 	writer.fd = -1;
 	for (size_t i = 0; i < sizeof(text); i++)
 		text[i] = (uint8_t)('a' + i % 26);
+}
+
+static void begin_gathering(void)
+{
+	begin();
+	gathers = true;
 }
 
 static void end(void)
@@ -41,8 +49,26 @@ static void end(void)
 static int open_shape(uint32_t index, uint32_t block_size, uint64_t bytes)
 {
 	const struct wal_segment_shape shape = {index, block_size, bytes};
+	int err = wal_segment_writer_open_new(&writer, &fault.io, test_dirfd(), &shape);
 
-	return wal_segment_writer_open_new(&writer, &fault.io, test_dirfd(), &shape);
+	if (!err && gathers)
+		ck_ok(wal_segment_writer_gather(&writer));
+	return err;
+}
+
+static void open_existing(struct wal_tail *tail)
+{
+	ck_ok(wal_segment_writer_open_existing(&writer, &fault.io, test_dirfd(), 1, tail));
+	if (gathers)
+		ck_ok(wal_segment_writer_gather(&writer));
+}
+
+static int put(uint32_t size, uint32_t flags, uint64_t time_ns)
+{
+	int err = wal_segment_writer_append(&writer, text, size, flags, time_ns);
+
+	wal_segment_writer_write_out(&writer);
+	return err;
 }
 
 static void start(void)
@@ -67,7 +93,7 @@ static void open_started(void)
 
 static void append(uint32_t size, uint32_t flags)
 {
-	ck_ok(wal_segment_writer_append(&writer, text, size, flags, TEST_TIME));
+	ck_ok(put(size, flags, TEST_TIME));
 }
 
 /* The image that the oracle makes of the same calls; compared with the file. */
@@ -83,7 +109,7 @@ static void expect(void)
 /* The same record for both. */
 static void append_both(uint32_t size, uint32_t flags, uint64_t time_ns)
 {
-	ck_ok(wal_segment_writer_append(&writer, text, size, flags, time_ns));
+	ck_ok(put(size, flags, time_ns));
 	if (size > EVENT_MAX)
 		oracle_append_group(&expected, time_ns, flags, text, size);
 	else
@@ -317,9 +343,9 @@ START_TEST(a_time_that_goes_back_is_held_at_the_last_one)
 	open_started();
 	expect();
 	append_both(10, 0, TEST_TIME + 500);
-	ck_ok(wal_segment_writer_append(&writer, text, 10, 0, TEST_TIME + 499));
+	ck_ok(put(10, 0, TEST_TIME + 499));
 	oracle_append(&expected, TEST_TIME + 500, 0, text, 10);
-	ck_ok(wal_segment_writer_append(&writer, text, 10, 0, 0));
+	ck_ok(put(10, 0, 0));
 	oracle_append(&expected, TEST_TIME + 500, 0, text, 10);
 	append_both(10, 0, TEST_TIME + 501);
 	seal_and_compare();
@@ -389,7 +415,7 @@ START_TEST(a_segment_can_be_filled_to_its_last_byte)
 	for (uint32_t k = 1; k < BLOCKS; k++)
 		append_both(EVENT_MAX, 0, TEST_TIME + k);
 	ck_assert_uint_eq(oracle_end(&expected), FILE_BYTES);
-	ck_fails(wal_segment_writer_append(&writer, text, 1, 0, TEST_TIME), -ENOSPC);
+	ck_fails(put(1, 0, TEST_TIME), -ENOSPC);
 	seal_and_compare();
 	ck_assert_uint_eq(file_size(test_path(SEGMENT)), FILE_BYTES);
 	oracle_image_free(&expected);
@@ -405,13 +431,13 @@ START_TEST(what_does_not_fit_changes_nothing)
 	append(EVENT_MAX, 0);
 	append(EVENT_MAX - 100, 0); /* block 3 has 100 bytes left */
 	before = file_read(test_path(SEGMENT));
-	ck_fails(wal_segment_writer_append(&writer, text, 89, 0, TEST_TIME), -ENOSPC);
-	ck_fails(wal_segment_writer_append(&writer, text, EVENT_MAX, 0, TEST_TIME), -ENOSPC);
-	ck_fails(wal_segment_writer_append(&writer, text, EVENT_MAX + 1, 0, TEST_TIME), -ENOSPC);
-	ck_fails(wal_segment_writer_append(&writer, text, 3 * EVENT_MAX, 0, TEST_TIME), -ENOSPC);
+	ck_fails(put(89, 0, TEST_TIME), -ENOSPC);
+	ck_fails(put(EVENT_MAX, 0, TEST_TIME), -ENOSPC);
+	ck_fails(put(EVENT_MAX + 1, 0, TEST_TIME), -ENOSPC);
+	ck_fails(put(3 * EVENT_MAX, 0, TEST_TIME), -ENOSPC);
 	assert_file_is(SEGMENT, before.data, before.size);
 	append(80, 0);
-	ck_fails(wal_segment_writer_append(&writer, text, 1, 0, TEST_TIME), -ENOSPC);
+	ck_fails(put(1, 0, TEST_TIME), -ENOSPC);
 	bytes_free(&before);
 }
 END_TEST
@@ -448,7 +474,7 @@ START_TEST(reckoning_says_exactly_what_append_does)
 			more = wal_segment_writer_reckon(&writer, size, &point);
 			if (room >= wal_segment_worst_cost(TEST_BLOCK, size))
 				ck_assert(more);
-			err = wal_segment_writer_append(&writer, text, size, 0, TEST_TIME);
+			err = put(size, 0, TEST_TIME);
 			ck_assert_int_eq(err, more ? 0 : -ENOSPC);
 			if (more) {
 				ck_assert_uint_eq(point.block, writer.start.index);
@@ -487,7 +513,7 @@ START_TEST(the_record_limit_fits_in_a_fresh_segment_behind_a_resume_record)
 		ck_ok(open_shape(1, TEST_BLOCK, bytes));
 		start();
 		ck_ok(wal_segment_writer_append_meta(&writer, &resume, TEST_TIME));
-		ck_ok(wal_segment_writer_append(&writer, text, (uint32_t)limit, 0, TEST_TIME));
+		ck_ok(put((uint32_t)limit, 0, TEST_TIME));
 		wal_segment_writer_close(&writer, false);
 	}
 	ck_assert_uint_eq(wal_segment_record_limit(1u << 16, 4096 + (UINT64_C(64) << 20)),
@@ -557,7 +583,7 @@ START_TEST(close_syncs_only_when_asked)
 	fault_io_reset(&fault);
 	ck_ok(wal_segment_writer_close(&writer, false));
 	ck_assert_uint_eq(fault.calls, 0);
-	ck_ok(wal_segment_writer_open_existing(&writer, &fault.io, test_dirfd(), 1, NULL));
+	open_existing(NULL);
 	fault_io_reset(&fault);
 	ck_ok(wal_segment_writer_close(&writer, true));
 	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_FDATASYNC), 1);
@@ -567,19 +593,22 @@ END_TEST
 
 START_TEST(sealing_syncs_the_data_before_the_cut_and_the_seal_after_it)
 {
-	static const enum fault_op order[] = {FAULT_OP_FDATASYNC, FAULT_OP_TRUNCATE,
-					      FAULT_OP_PWRITE, FAULT_OP_FDATASYNC};
+	/* The first one is the block's header, which a mapped segment has by a store. */
+	static const enum fault_op order[] = {FAULT_OP_PWRITE, FAULT_OP_FDATASYNC,
+					      FAULT_OP_TRUNCATE, FAULT_OP_PWRITE,
+					      FAULT_OP_FDATASYNC};
+	const uint64_t first = gathers ? 0 : 1;
 
-	for (uint64_t call = 1; call <= 4; call++) {
+	for (uint64_t call = first; call <= 4; call++) {
 		struct store_decoded decoded;
 
 		remove_tree(test_path(SEGMENT));
 		open_started();
 		append(EVENT_MAX, 0);
 		fault_io_reset(&fault);
-		fault.cut_at = call;
+		fault.cut_at = call - first + 1;
 		ck_fails(wal_segment_writer_seal(&writer, TEST_TIME), -EIO);
-		ck_assert_uint_ge(fault_io_count(&fault, order[call - 1]), 1);
+		ck_assert_uint_ge(fault_io_count(&fault, order[call]), 1);
 		store_decode(test_dir(), 1, &decoded);
 		ck_assert_int_eq(decoded.segment.sealed, call == 4);
 		ck_assert_uint_eq(decoded.segment.event_count, 1);
@@ -592,7 +621,7 @@ START_TEST(sealing_syncs_the_data_before_the_cut_and_the_seal_after_it)
 	open_started();
 	fault_io_reset(&fault);
 	ck_ok(wal_segment_writer_seal(&writer, TEST_TIME));
-	ck_assert_uint_eq(fault.calls, 4);
+	ck_assert_uint_eq(fault.calls, 5 - first);
 }
 END_TEST
 
@@ -619,7 +648,7 @@ START_TEST(open_existing_goes_on_exactly_where_it_ended)
 		append_number(i);
 	before = writer;
 	ck_ok(wal_segment_writer_close(&writer, false)); /* headers of full blocks only */
-	ck_ok(wal_segment_writer_open_existing(&writer, &fault.io, test_dirfd(), 1, &tail));
+	open_existing(&tail);
 	ck_assert_uint_eq(tail.offset, oracle_end(&expected));
 	ck_assert_uint_eq(tail.next_event, expected.next_event);
 	ck_assert_uint_eq(writer.start.index, before.start.index);
@@ -651,7 +680,7 @@ START_TEST(open_existing_needs_no_block_header)
 		if (k % 2 == 0)
 			file_patch(test_path(SEGMENT), 4096 + k * TEST_BLOCK, zeros, 64);
 	}
-	ck_ok(wal_segment_writer_open_existing(&writer, &fault.io, test_dirfd(), 1, NULL));
+	open_existing(NULL);
 	append_number(6);
 	seal_and_compare(); /* and missing ones have been written */
 	oracle_image_free(&expected);
@@ -695,7 +724,7 @@ START_TEST(open_existing_refuses_what_cannot_be_gone_on_with_and_leaves_it)
 	file_flip(test_path(SEGMENT), 100, 1); /* reserved */
 	expect_not_existing(-EUCLEAN);
 	file_flip(test_path(SEGMENT), 100, 1);
-	ck_ok(wal_segment_writer_open_existing(&writer, &fault.io, test_dirfd(), 1, NULL));
+	open_existing(NULL);
 	ck_ok(wal_segment_writer_seal(&writer, TEST_TIME));
 	expect_not_existing(-EUCLEAN);
 }
@@ -733,20 +762,66 @@ START_TEST(a_mapping_that_lost_its_file_is_an_error_and_the_process_lives)
 	append(100, 0);
 	file_resize(test_path(SEGMENT), 4096);
 	ck_assert(!wal_segment_writer_has_fault(&writer));
-	wal_segment_writer_append(&writer, text, EVENT_MAX, 0, TEST_TIME);
+	put(EVENT_MAX, 0, TEST_TIME);
 	ck_assert(wal_segment_writer_has_fault(&writer));
 	ck_fails(wal_segment_writer_flush(&writer, true), -EIO);
 	ck_assert_int_lt(wal_segment_writer_seal(&writer, TEST_TIME), 0);
 }
 END_TEST
 
-static Suite *segment_writer_suite(void)
+/* --- gathering ------------------------------------------------------------------- */
+
+START_TEST(what_was_gathered_is_in_the_file_after_one_pwrite)
 {
-	Suite *suite = suite_create("segment_writer");
-	TCase *t = test_case(suite, "segment_writer", 30);
+	open_started();
+	expect();
+	fault_io_reset(&fault);
+	for (int i = 0; i < 5; i++) {
+		ck_ok(wal_segment_writer_append(&writer, text, 100, 0, TEST_TIME));
+		oracle_append(&expected, TEST_TIME, 0, text, 100);
+	}
+	ck_assert_uint_eq(fault.calls, 0);
+	wal_segment_writer_write_out(&writer);
+	wal_segment_writer_write_out(&writer); /* nothing is left to write */
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_PWRITE), 1);
+	assert_same_records();
+	oracle_image_free(&expected);
+}
+END_TEST
+
+START_TEST(a_full_block_is_written_with_its_header_at_once)
+{
+	open_started();
+	fault_io_reset(&fault);
+	ck_ok(wal_segment_writer_append(&writer, text, EVENT_MAX, 0, TEST_TIME));
+	/* Block 0, of which the file has the segment record: its header. */
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_PWRITE), 1);
+	ck_ok(wal_segment_writer_append(&writer, text, EVENT_MAX, 0, TEST_TIME));
+	/* Block 1, whole. */
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_PWRITE), 2);
+}
+END_TEST
+
+START_TEST(a_pwrite_that_fails_is_a_fault_and_nothing_is_written_after_it)
+{
+	open_started();
+	fault_io_reset(&fault);
+	fault_io_fail_ops(&fault, 1u << FAULT_OP_PWRITE, _i ? -ENOSPC : -EIO, 1);
+	ck_ok(put(10, 0, TEST_TIME));
+	ck_assert(wal_segment_writer_has_fault(&writer));
+	ck_ok(put(10, 0, TEST_TIME));
+	ck_assert_uint_eq(fault.failed, 1);
+	ck_fails(wal_segment_writer_flush(&writer, true), -EIO);
+	ck_fails(wal_segment_writer_close(&writer, true), -EIO);
+	ck_assert(file_exists(test_path(SEGMENT)));
+}
+END_TEST
+
+/* What holds of either way to write. */
+static void add_tests(TCase *t)
+{
 	const int lefts = (int)(sizeof(left_over) / sizeof(left_over[0]));
 
-	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_test(t, open_new_refuses_an_existing_segment);
 	tcase_add_test(t, open_new_refuses_an_existing_preparation_and_leaves_it);
 	tcase_add_test(t, open_new_does_not_follow_a_link);
@@ -760,9 +835,6 @@ static Suite *segment_writer_suite(void)
 	tcase_add_test(t, publish_only_gives_the_name);
 	tcase_add_test(t, make_durable_syncs_the_file_each_time_and_its_directory_once);
 	tcase_add_test(t, header_and_segment_record_are_what_the_document_says);
-	tcase_add_test(t, touch_changes_no_byte);
-	tcase_add_test(t, touch_before_start_leaves_zeros);
-	tcase_add_test(t, an_event_is_in_the_file_at_once_and_without_a_system_call);
 	tcase_add_test(t, a_time_that_goes_back_is_held_at_the_last_one);
 	tcase_add_loop_test(t, a_block_ends_where_the_next_event_does_not_fit, 0, lefts);
 	tcase_add_loop_test(t, a_group_fills_what_is_left_of_each_block, 0, lefts);
@@ -781,8 +853,26 @@ static Suite *segment_writer_suite(void)
 	tcase_add_test(t, open_existing_needs_no_block_header);
 	tcase_add_test(t, open_existing_refuses_what_cannot_be_gone_on_with_and_leaves_it);
 	tcase_add_test(t, open_existing_refuses_another_index);
+}
+
+static Suite *segment_writer_suite(void)
+{
+	Suite *suite = suite_create("segment_writer");
+	TCase *t = test_case(suite, "mapped", 30);
+
+	tcase_add_checked_fixture(t, begin, end);
+	add_tests(t);
+	tcase_add_test(t, touch_changes_no_byte);
+	tcase_add_test(t, touch_before_start_leaves_zeros);
+	tcase_add_test(t, an_event_is_in_the_file_at_once_and_without_a_system_call);
 	tcase_add_test(t, write_again_changes_no_byte);
 	tcase_add_test(t, a_mapping_that_lost_its_file_is_an_error_and_the_process_lives);
+	t = test_case(suite, "gathered", 30);
+	tcase_add_checked_fixture(t, begin_gathering, end);
+	add_tests(t);
+	tcase_add_test(t, what_was_gathered_is_in_the_file_after_one_pwrite);
+	tcase_add_test(t, a_full_block_is_written_with_its_header_at_once);
+	tcase_add_loop_test(t, a_pwrite_that_fails_is_a_fault_and_nothing_is_written_after_it, 0, 2);
 	return suite;
 }
 

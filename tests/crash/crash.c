@@ -18,6 +18,7 @@
 
 static struct {
 	char scratch[256];
+	const char *io;
 	const char *sentence;
 	struct timespec began;
 	unsigned failures; /* of this case */
@@ -136,14 +137,23 @@ void crash_start(int argc, char **argv, struct crash_options *options)
 			options->seed = strtoull(argv[++i], NULL, 0);
 		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
 			options->only = argv[++i];
+		else if (strcmp(argv[i], "--io") == 0 && i + 1 < argc)
+			crash.io = argv[++i];
 		else
-			crash_die("usage: %s [--long] [--seed N] [--only PART]", argv[0]);
+			crash_die("usage: %s [--long] [--seed N] [--only PART] [--io mmap|pwrite]",
+				  argv[0]);
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	make_scratch();
-	printf("# %s --seed %" PRIu64 "%s\n",
-	       strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0], options->seed,
+	printf("# %s --io %s --seed %" PRIu64 "%s\n",
+	       strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0],
+	       crash_pwrites() ? "pwrite" : "mmap", options->seed,
 	       options->long_run ? " --long" : "");
+}
+
+bool crash_pwrites(void)
+{
+	return crash.io && strcmp(crash.io, "pwrite") == 0;
 }
 
 int crash_end(void)

@@ -23,10 +23,12 @@ uint64_t rng_next(struct rng *rng);
 uint64_t rng_below(struct rng *rng, uint64_t limit);
 
 /*
- * Reads --long, --seed N and --only PART, makes the scratch directory (in memory
+ * Reads --long, --seed N, --only PART and --io METHOD, makes the scratch directory (in memory
  * where there is /dev/shm) and prints the seed.
  */
 void crash_start(int argc, char **argv, struct crash_options *options);
+/* Are events to be written by pwrite? Else by stores into a mapping. */
+bool crash_pwrites(void);
 /* Removes the scratch directory. Return: the status for main(). */
 int crash_end(void);
 

@@ -87,6 +87,7 @@ static void init(struct run *run, const char *path, struct history *history, uin
 		.framing = {.kind = WAL_FRAME_LINE},
 		.keep_segments = RUN_KEEP,
 		.prepare_segments = 1,
+		.io_method = crash_pwrites() ? WAL_IO_PWRITE : WAL_IO_MAPPING,
 	};
 }
 
