@@ -54,7 +54,7 @@ static bool shape_is_possible(const struct wal_segment_shape *shape)
 
 	return size >= UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MIN &&
 	       size <= UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MAX && (size & (size - 1)) == 0 &&
-	       shape->index >= WAL_FIRST_SEGMENT_INDEX &&
+	       shape->index >= WAL_FIRST_SEGMENT_INDEX && shape->index <= WAL_LAST_SEGMENT_INDEX &&
 	       wal_segment_bytes_are_possible(shape->file_bytes, size);
 }
 

@@ -187,6 +187,7 @@ static const struct {
 	uint64_t bytes;
 } not_shapes[] = {
 	{0, 4096, 8192},
+	{UINT32_MAX, 4096, 8192},
 	{1, 0, 8192},
 	{1, 2048, 8192},
 	{1, 4097, 8193},
