@@ -684,6 +684,28 @@ START_TEST(nothing_is_taken_behind_the_last_index)
 }
 END_TEST
 
+/* R27, at a size that nobody could read through. */
+START_TEST(a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again)
+{
+	const char *path;
+	struct stat before;
+	struct stat st;
+
+	build_named("the last segment sealed");
+	path = store_segment_path(test_path(STORE), 1);
+	ck_assert_int_eq(stat(path, &before), 0);
+	ck_assert_int_eq(truncate(path, (off_t)1 << 40), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(handle.notices.warnings, 0);
+	path = store_segment_path(test_path(STORE), 1);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, before.st_size);
+	assert_contents(handle.log, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
 /* R36: the framing is the store's, the sizes come later. */
 START_TEST(a_stored_framing_that_no_longer_fits_is_refused)
 {
@@ -805,6 +827,7 @@ static Suite *recovery_suite(void)
 	tcase_add_test(t, a_store_keeps_its_mode_and_an_operator_is_told_if_everybody_may_look);
 	tcase_add_test(t, a_directory_of_another_user_becomes_a_store_with_its_mode);
 	tcase_add_test(t, the_error_names_what_takes_the_last_index);
+	tcase_add_test(t, a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again);
 	tcase_add_test(t, nothing_is_taken_behind_the_last_index);
 	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,
 			    (int)(sizeof(meta_errors) / sizeof(meta_errors[0])));
