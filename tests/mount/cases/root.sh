@@ -27,6 +27,16 @@ case_root_other_users_need_allow_other_and_the_modes() {
 	same rotated "$(ls "$mnt"/*.wal | wc -l)" 1
 }
 
+case_root_is_told_that_a_store_belongs_to_another_user() {
+	mount_log
+	unmount_log
+	if grep -q 'belongs to user' "$log"; then return 1; fi
+	chown -R 65534:65534 "$store"
+	mount_log
+	unmount_log
+	grep -q 'belongs to user 65534' "$log"
+}
+
 case_root_bind_mounts_do_not_hide_that_one_is_in_the_other() {
 	mkdir -p "$dir/a/b" "$dir/bound"
 	mount --bind "$dir/a" "$dir/bound"
