@@ -214,13 +214,15 @@ enum wal_fault_kind wal_block_header_decode(const struct wal_disk_block_header *
 		.block_checksum = wal_from_le64(disk->block_checksum),
 		.chain = wal_from_le64(disk->chained_checksum),
 	};
-	if (header->index != index || wal_from_le32(disk->flags) != 0 || header->used_bytes == 0 ||
+	if (header->index != index || wal_from_le32(disk->flags) != 0 ||
+	    header->used_bytes < WAL_EVENT_HEADER + WAL_EVENT_ALIGN ||
 	    header->used_bytes > wal_block_data_size(block_size) ||
 	    header->used_bytes % WAL_EVENT_ALIGN != 0 ||
-	    header->event_count > header->used_bytes / (WAL_EVENT_HEADER + WAL_EVENT_ALIGN) ||
 	    header->first_event_id < WAL_FIRST_EVENT_ID ||
 	    header->first_event_id >= WAL_EVENT_ID_LIMIT)
 		return WAL_FAULT_BLOCK_FIELD;
+	if (header->event_count > header->used_bytes / (WAL_EVENT_HEADER + WAL_EVENT_ALIGN))
+		return WAL_FAULT_COUNT; /* more than its records can be */
 	return WAL_FAULT_NONE;
 }
 

@@ -227,8 +227,9 @@ void wal_log_rotate_by_age(struct wal_log *log)
 	int err;
 
 	if (log->failed || !log->writing || is_empty(log) ||
-	    log->writer.header.index == WAL_LAST_SEGMENT_INDEX || now < log->writer.header.created_ns ||
-	    now - log->writer.header.created_ns < age_ns || log->maintainer.count == WAL_CLOSED_MAX)
+	    log->writer.header.index == WAL_LAST_SEGMENT_INDEX ||
+	    now < log->writer.header.created_ns || now - log->writer.header.created_ns < age_ns ||
+	    log->maintainer.count == WAL_CLOSED_MAX)
 		return;
 	err = rotate(log);
 	if (err && err != -EAGAIN && !log->failed)

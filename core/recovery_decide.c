@@ -66,7 +66,8 @@ static bool covers(const struct wal_plan *plan, const struct wal_probe *probe)
 
 	if (is_sealed(probe) || probe->finding == FOUND_IO)
 		return true;
-	return d->segment > probe->index || (d->segment == probe->index && d->offset > first_record_end());
+	return d->segment > probe->index ||
+	       (d->segment == probe->index && d->offset > first_record_end());
 }
 
 /*
@@ -425,8 +426,8 @@ static void settle_durable(struct wal_plan *plan)
 
 		if (is_sealed(probe))
 			raise_durable(d, &end);
-		else if (!plan->rec->has_meta && wal_probe_has_header(probe) &&
-			 stands_behind_a_hole(plan, i))
+		else if (!plan->rec->has_meta && stands_behind_a_hole(plan, i) &&
+			 (wal_probe_has_header(probe) || probe->finding == FOUND_IO))
 			raise_durable(d, &start);
 	}
 }

@@ -109,6 +109,33 @@ static int remember(struct store_check *c, const struct wal_segment_reader *r)
 	return err;
 }
 
+/*
+ * Bytes behind the last event of the last segment, none of them promised: that is what a
+ * crash leaves, and recovery cuts it (FORMAT.md R17). After a clean close no crash explains it.
+ */
+static void note_torn_tail(struct store_check *c, struct wal_segment_reader *r, const char *name)
+{
+	const struct wal_durable *d = &c->meta.durable;
+	const struct wal_tail *tail = &r->tail;
+	struct wal_fault note = {.kind = WAL_FAULT_TAIL,
+				 .segment = r->info.index,
+				 .block = tail->block,
+				 .offset = tail->offset};
+
+	if (r->sealed || r->info.state == WAL_DAMAGED || tail->behind_end == tail->offset ||
+	    r->info.index != wal_store_list_last(&c->list) || c->meta.clean ||
+	    d->segment > r->info.index || d->event >= tail->next_event ||
+	    (d->segment == r->info.index && d->offset > tail->offset))
+		return;
+	snprintf(note.detail, sizeof(note.detail),
+		 "torn tail of %" PRIu64 " bytes behind event %" PRIu64 ", recovery will cut it",
+		 tail->behind_end - tail->offset, tail->next_event - 1);
+	c->result->notes++;
+	if (c->options->note)
+		c->options->note(c->options->ctx, name, &note);
+	r->tail.behind_end = tail->offset; /* so that it is no fault */
+}
+
 static int check_segment(struct store_check *c, uint32_t index)
 {
 	struct wal_segment_reader *r;
@@ -127,6 +154,7 @@ static int check_segment(struct store_check *c, uint32_t index)
 		return err < 0 ? err : 0;
 	check_log(c, r);
 	check_link(c, r);
+	note_torn_tail(c, r, name);
 	err = wal_verify_reader(r, name, c->options, c->result, &c->progress);
 	if (!err)
 		err = remember(c, r);

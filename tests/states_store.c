@@ -100,7 +100,8 @@ void state_only_leftovers(const char *store)
 {
 	ck_assert_int_eq(mkdir(state_path(store, "lost+found"), 0700), 0);
 	file_write(state_path(store, "0000000002.wal.new"), "half", 4);
-	file_write(state_path(store, "0000000001.wal.torn-20261122T100102.000000017Z-2"), "tail", 4);
+	file_write(state_path(store, "0000000001.wal.torn-20261122T100102.000000017Z-2"), "tail",
+		   4);
 	file_write(state_path(store, "wal.meta.torn-20261122T100102.000000017Z"), "meta", 4);
 }
 

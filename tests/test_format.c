@@ -291,7 +291,7 @@ static const struct {
 } block_fields[] = {
 	{0, 8, 0, WAL_FAULT_BLOCK_FIELD},
 	{0, 8, UINT64_C(1) << 62, WAL_FAULT_BLOCK_FIELD},
-	{8, 4, UINT32_MAX, WAL_FAULT_BLOCK_FIELD},
+	{8, 4, UINT32_MAX, WAL_FAULT_COUNT},
 	{12, 4, 1, WAL_FAULT_BLOCK_FIELD},
 	{24, 4, 1, WAL_FAULT_BLOCK_FIELD},
 	{28, 4, 0, WAL_FAULT_BLOCK_FIELD},
@@ -319,6 +319,22 @@ START_TEST(a_block_header_with_an_impossible_field_is_refused)
 	oracle_put64(header + 56, oracle_xxh3(header, 56, prev));
 	ck_kind(wal_block_header_decode((const void *)header, prev, TEST_BLOCK, 2, &decoded),
 		block_fields[_i].expected);
+}
+END_TEST
+
+/* No record is that short, also where the header counts no event. */
+START_TEST(a_block_header_with_less_than_a_record_is_refused)
+{
+	const uint64_t prev = image.params.prev_chain;
+	uint8_t header[64];
+	struct wal_block_header decoded;
+
+	memcpy(header, image.bytes + 4096 + 2 * TEST_BLOCK, sizeof(header));
+	oracle_put32(header + 8, 0);
+	oracle_put32(header + 28, (uint32_t)_i * 8);
+	oracle_put64(header + 56, oracle_xxh3(header, 56, prev));
+	ck_kind(wal_block_header_decode((const void *)header, prev, TEST_BLOCK, 2, &decoded),
+		_i < 3 ? WAL_FAULT_BLOCK_FIELD : WAL_FAULT_NONE);
 }
 END_TEST
 
@@ -578,6 +594,7 @@ static Suite *format_suite(void)
 	tcase_add_test(t, a_block_header_is_a_pure_function_of_its_records);
 	tcase_add_loop_test(t, a_block_header_with_an_impossible_field_is_refused, 0,
 			    ROWS(block_fields));
+	tcase_add_loop_test(t, a_block_header_with_less_than_a_record_is_refused, 1, 4);
 	tcase_add_test(t, a_record_is_found_with_its_payload_flags_and_time);
 	tcase_add_test(t, a_record_must_fit_in_what_is_left);
 	tcase_add_loop_test(t, flags_that_cannot_be_are_refused, 0, ROWS(record_flags));

@@ -733,6 +733,64 @@ START_TEST(a_sound_store_has_no_fault)
 }
 END_TEST
 
+static unsigned noted;
+
+static void on_note(void *ctx, const char *name, const struct wal_fault *note)
+{
+	(void)ctx;
+	(void)name;
+	ck_kind(note->kind, WAL_FAULT_TAIL);
+	noted++;
+}
+
+/* Segment 3 unsealed with 8 bytes that are not zero behind event 150; D at event `durable`. */
+static void tear_third(uint64_t durable, uint32_t flags)
+{
+	struct oracle_params params = test_params_after(&images[1]);
+	struct oracle_slot slot;
+
+	noted = 0;
+	oracle_image_free(&images[2]);
+	oracle_build(&images[2], &params);
+	append_lines(&images[2], 150);
+	slot = test_slot(&images[2]);
+	slot.sequence = 30;
+	slot.durable_event = durable;
+	slot.durable_offset += durable > 150 ? 32 : 0;
+	slot.flags = flags;
+	store_put_slot(test_dir(), &slot);
+	store_put(test_dir(), &images[2]);
+	file_patch(store_segment_path(test_dir(), 3), oracle_end(&images[2]) + 100, "torn", 4);
+}
+
+static void verify_noting(void)
+{
+	const struct wal_verify_options noting = {.note = on_note};
+
+	ck_ok(wal_verify_store(test_dir(), &noting, &result, NULL));
+	ck_assert_uint_eq(result.notes, noted);
+}
+
+START_TEST(a_torn_tail_at_the_durable_position_is_a_note_and_no_fault)
+{
+	tear_third(150, 0);
+	verify_noting();
+	ck_assert_uint_eq(noted, 1);
+	ck_assert_uint_eq(result.faults, 0);
+}
+END_TEST
+
+START_TEST(bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them)
+{
+	tear_third(_i == 0 ? 151 : 150, _i == 1 ? ORACLE_CLEAN : 0);
+	if (_i == 2) /* a segment behind it */
+		file_write(store_segment_path(test_dir(), 4), images[2].bytes, images[2].size);
+	verify_noting();
+	ck_assert_uint_eq(noted, 0);
+	ck_kind(result.first.kind, WAL_FAULT_TAIL);
+}
+END_TEST
+
 START_TEST(a_missing_segment_is_named)
 {
 	ck_assert_int_eq(unlink(store_segment_path(test_dir(), 2)), 0);
@@ -952,6 +1010,9 @@ static void add_store_tests(Suite *suite)
 
 	tcase_add_checked_fixture(t, build_store, destroy_store);
 	tcase_add_test(t, a_sound_store_has_no_fault);
+	tcase_add_test(t, a_torn_tail_at_the_durable_position_is_a_note_and_no_fault);
+	tcase_add_loop_test(
+		t, bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them, 0, 3);
 	tcase_add_test(t, a_missing_segment_is_named);
 	tcase_add_test(t, a_missing_last_segment_is_known_from_the_durable_position);
 	tcase_add_test(t, events_below_the_durable_position_that_are_not_there_are_named);

@@ -22,6 +22,7 @@ struct verify {
 	json_t *paths; /* --json: all of these, otherwise none */
 	json_t *files;
 	json_t *faults;
+	json_t *notes;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -61,6 +62,22 @@ static void on_fault(void *ctx, const char *name, const struct wal_fault *fault)
 	} else if (!verify->quiet) {
 		progress_clear(&verify->progress);
 		put_fault(stdout, file, fault);
+		putchar('\n');
+	}
+	free(file);
+}
+
+static void on_note(void *ctx, const char *name, const struct wal_fault *note)
+{
+	struct verify *verify = ctx;
+	char *file = target_file(verify->target, name);
+
+	if (verify->json) {
+		json_add(verify->notes, json_fault(file, note));
+	} else if (!verify->quiet) {
+		progress_clear(&verify->progress);
+		printf("note: ");
+		put_fault(stdout, file, note);
 		putchar('\n');
 	}
 	free(file);
@@ -129,6 +146,7 @@ static int verify_target(struct verify *verify, const struct target *target,
 		.flags = verify->direct ? WAL_READ_DIRECT : 0,
 		.ctx = verify,
 		.fault = on_fault,
+		.note = on_note,
 		.progress = on_progress,
 		.segment = on_segment,
 	};
@@ -232,6 +250,7 @@ static void print_result(struct verify *verify, double seconds)
 	json_put(object, "paths", verify->paths);
 	json_put(object, "files", verify->files);
 	json_put(object, "faults", verify->faults);
+	json_put(object, "notes", verify->notes);
 	json_print(object);
 }
 
@@ -286,6 +305,7 @@ static enum status run(const struct command *command, int argc, char **argv)
 		verify.paths = json_array();
 		verify.files = json_array();
 		verify.faults = json_array();
+		verify.notes = json_array();
 	}
 	several = argc - optind > 1;
 	catch_interrupt(SIGINT);
@@ -310,8 +330,10 @@ const struct command command_verify = {
 		"store also that no segment is missing, that ids have no gap, that all is one\n"
 		"log, and that what was promised to be durable is there. A store may be in use.\n"
 		"One line for each fault: file, block, offset, kind; a summary at the end.\n"
+		"The torn tail that a crash leaves is no fault; a line that begins with 'note:'\n"
+		"tells of it.\n"
 		"\n"
-		"  --json          one JSON object: result, totals, paths, files, faults\n"
+		"  --json          one JSON object: result, totals, paths, files, faults, notes\n"
 		"  -q, --quiet     only the exit status\n"
 		"  --direct        read from the disk, past the page cache, where possible\n"
 		"  --no-progress   no progress bar (there is one if stderr is a terminal)\n"

@@ -299,6 +299,11 @@ struct wal_verify_options {
 	void *ctx;
 	/* Each fault found; NULL: not wanted. In the caller's thread. */
 	void (*fault)(void *ctx, const char *name, const struct wal_fault *fault);
+	/*
+	 * What is no damage, though recovery will change it: the torn tail that a crash
+	 * leaves (of a store only). NULL: not wanted.
+	 */
+	void (*note)(void *ctx, const char *name, const struct wal_fault *fault);
 	/* Now and then; returns false to stop (-ECANCELED). NULL: not wanted. */
 	bool (*progress)(void *ctx, const struct wal_verify_progress *progress);
 	/* After each segment (faults is how many it has); NULL: not wanted. */
@@ -313,6 +318,7 @@ struct wal_verify_result {
 	uint64_t payload_bytes;
 	uint64_t file_bytes;
 	uint64_t faults;
+	uint64_t notes;
 	bool direct;		/* all of it was read past the page cache */
 	struct wal_fault first; /* the first fault, if any */
 	char first_name[256];	/* and the file that has it */
@@ -331,7 +337,9 @@ int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 /*
  * Every segment of a store directory, and between them: chain, ids without gaps,
  * one log, none missing, the durable position. Takes no lock and changes nothing;
- * beside a running daemon the active segment is checked up to where it is.
+ * beside a running daemon the active segment is checked up to where it is. Bytes behind the
+ * last whole event of the last segment, at or above the durable position, are a note, not a
+ * fault, unless the store says that it was closed in order.
  * Return: as above, and -ENOTEMPTY for a directory that is no store.
  */
 int wal_verify_store(const char *path, const struct wal_verify_options *options,

@@ -125,6 +125,26 @@ lost_durable_events_are_named() {
 	grep -qE 'segment missing|events that were durable are not there' out
 }
 
+torn_tail_is_a_note() {
+	lines 1 100 | "$mkstore" -u -b "$block" -s $((block * 16)) store
+	printf x | dd of="store/$one" bs=1 seek=$((block * 8)) conv=notrunc status=none
+	walctl_is 0 verify store
+	grep -q "^note: store/$one: block [0-9]*, offset .*: torn tail of .*, recovery will cut it" out
+	holds out 'store: sound: 1 segment, '
+	walctl_is 0 verify --json store
+	jq -e '.result == "sound" and .faults == [] and (.notes | length) == 1 and
+		.notes[0].segment == 1 and (.notes[0].detail | test("torn tail"))' out >/dev/null
+	walctl_is 0 verify -q store
+	is 'the quiet output' "$(cat out err)" ''
+}
+
+torn_tail_of_a_closed_store_is_damage() {
+	lines 1 100 | "$mkstore" -b "$block" -s $((block * 16)) store
+	printf x | dd of="store/$one" bs=1 seek=$((block * 8)) conv=notrunc status=none
+	walctl_is 1 verify store
+	grep -q "^store/$one: .*: bytes behind the last whole event" out
+}
+
 damaged_active_segment_is_named() {
 	copy_store
 	flip "store/$three" 9000 5
@@ -297,6 +317,8 @@ it 'a segment of another log is named' segment_of_another_log_is_named
 it 'a cut segment and a longer one are named' cut_and_grown_segments_are_named
 it 'lost durable events are named' lost_durable_events_are_named
 it 'damage in the active segment is named' damaged_active_segment_is_named
+it 'a torn tail is a note, and no fault' torn_tail_is_a_note
+it 'a torn tail of a store that was closed in order is damage' torn_tail_of_a_closed_store_is_damage
 it 'a FIFO, directory or link with the name of a segment does not hang' \
 	what_is_no_file_does_not_hang
 it 'what is no store is refused' what_is_no_store_is_refused

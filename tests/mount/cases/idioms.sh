@@ -136,6 +136,22 @@ case_tail_f_shows_lines_as_they_come() {
 	wait "$tail" || true
 }
 
+# It looks at the name again only when the file that it has did not change for a while.
+case_tail_F_goes_on_with_the_next_segment_after_a_rotation() {
+	mount_log
+	echo before >>"$mnt/current"
+	tail -n +1 -s 0.1 --max-unchanged-stats=1 -F "$mnt/current" >"$dir/tailed" 2>"$dir/said" &
+	local tail=$!
+	remember "$tail"
+	soon grep -q before "$dir/tailed"
+	rotate
+	echo after >>"$mnt/current"
+	soon grep -q after "$dir/tailed"
+	kill "$tail"
+	wait "$tail" || true
+	same tailed "$(cat "$dir/tailed")" $'before\nafter'
+}
+
 case_touch_succeeds_and_does_nothing() {
 	mount_log
 	echo x >>"$mnt/current"

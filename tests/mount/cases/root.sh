@@ -37,6 +37,36 @@ case_root_is_told_that_a_store_belongs_to_another_user() {
 	grep -q 'belongs to user 65534' "$log"
 }
 
+# A mount whose program is gone, and that program was not walfs: not ours to clear.
+case_root_a_dead_mount_of_another_program_is_refused() {
+	mkdir "$dir/dead"
+	exec 9<>/dev/fuse
+	mount -i -t fuse.other -o fd=9,rootmode=40000,user_id=0,group_id=0 other "$dir/dead"
+	exec 9>&-
+	refuses 'not connected' stat -f "$dir/dead"
+	refuses 'dead mount \(fuse\.other\).*fusermount3 -u' "$walfs" "$store" "$dir/dead"
+	grep -qF " $dir/dead fuse.other " /proc/self/mounts
+	[ ! -e "$store" ]
+	umount "$dir/dead"
+}
+
+# With a fuse.conf of its own, in a mount namespace, so that this machine's does not matter.
+case_root_allow_other_of_an_ordinary_user_is_refused_with_the_way_out() {
+	mkdir "$dir/dev" "$dir/user" "$dir/user/mnt"
+	cp "$walfs" "$dir/user/"
+	chown -R 65534:65534 "$dir/user"
+	chmod 755 "$dir" "$dir/user"
+	echo '# nothing is allowed' >"$dir/fuse.conf"
+	chmod 644 "$dir/fuse.conf"
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	refuses 'user_allow_other' unshare --mount bash -c '
+		mount -t tmpfs -o mode=755 tmpfs "$0/dev" && mknod -m 666 "$0/dev/fuse" c 10 229 &&
+			mount --bind "$0/dev/fuse" /dev/fuse && mount --bind "$0/fuse.conf" /etc/fuse.conf &&
+			exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+				"$0/user/walfs" -o allow_other "$0/user/store" "$0/user/mnt" 2>&1 |
+				grep "walfs: only root may use allow_other"; exit 1' "$dir"
+}
+
 case_root_bind_mounts_do_not_hide_that_one_is_in_the_other() {
 	mkdir -p "$dir/a/b" "$dir/bound"
 	mount --bind "$dir/a" "$dir/bound"
