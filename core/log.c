@@ -189,6 +189,9 @@ static int rotate(struct wal_log *log)
 	struct wal_segment_writer next;
 	int err;
 
+	/* Nobody could find a segment above it. */
+	if (log->writer.header.index == WAL_LAST_SEGMENT_INDEX)
+		return -EOVERFLOW;
 	/* Whoever comes while this one waits sees, and syncs, what was appended so far. */
 	wal_segment_writer_write_out(&log->writer);
 	if (log->maintainer.count == WAL_CLOSED_MAX) {
@@ -228,8 +231,10 @@ void wal_log_rotate_by_age(struct wal_log *log)
 	uint64_t age_ns = log->asked.rotate_age_s * UINT64_C(1000000000);
 	int err;
 
-	if (log->failed || !log->writing || is_empty(log) || now < log->writer.header.created_ns ||
-	    now - log->writer.header.created_ns < age_ns || log->maintainer.count == WAL_CLOSED_MAX)
+	if (log->failed || !log->writing || is_empty(log) ||
+	    log->writer.header.index == WAL_LAST_SEGMENT_INDEX ||
+	    now < log->writer.header.created_ns || now - log->writer.header.created_ns < age_ns ||
+	    log->maintainer.count == WAL_CLOSED_MAX)
 		return;
 	err = rotate(log);
 	if (err && err != -EAGAIN && !log->failed)

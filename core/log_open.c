@@ -404,8 +404,8 @@ int wal_log_close(struct wal_log *log)
 	if (!log->read_only) {
 		err = close_in_order(log);
 		if (log->coordinator_open)
-			written = wal_meta_coordinator_stop(&log->coordinator, !log->pending,
-							    err != 0);
+			written = wal_meta_coordinator_stop(&log->coordinator,
+							    !err && !log->pending, false);
 	}
 	free_log(log);
 	return err ? err : written;

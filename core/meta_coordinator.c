@@ -149,7 +149,12 @@ int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool 
 		pthread_join(mc->thread, NULL);
 		mc->running = false;
 	}
-	if (!skip_write) {
+	/*
+	 * What was published was synced, also if the log failed afterwards: left unwritten,
+	 * what was promised since the last write would be below no D. A failed write of
+	 * wal.meta itself is not tried again.
+	 */
+	if (!skip_write && !mc->error) {
 		mc->meta.clean = clean;
 		err = wal_meta_store_write(&mc->store, &mc->meta);
 	}

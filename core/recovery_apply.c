@@ -269,15 +269,33 @@ static int seal(struct wal_recovery *rec, const struct wal_step *step)
 	return err;
 }
 
-/* R27, R28. Return: 1 if only zeros are behind the last block, or nothing; 0; -errno. */
+/*
+ * R27, R28. Holes are not read: a file may have grown by any size.
+ * Return: 1 if only zeros are behind the last block, or nothing; 0; -errno.
+ */
 static int is_zero_behind(int fd, uint64_t at)
 {
-	uint8_t buf[4096];
-	ssize_t n;
+	enum { CHUNK = 1 << 20 };
+	uint8_t *buf = malloc(CHUNK);
+	ssize_t n = 0;
 
-	while ((n = wal_pread_full(fd, buf, sizeof(buf), (off_t)at)) > 0 &&
-	       wal_is_zero(buf, (size_t)n) && at < WAL_SEGMENT_SIZE_MAX)
+	if (!buf)
+		return -ENOMEM;
+	for (;;) {
+		off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+
+		if (data < 0 && errno == ENXIO) { /* nothing but a hole, or the end */
+			n = 0;
+			break;
+		}
+		if (data > (off_t)at)
+			at = (uint64_t)data;
+		n = wal_pread_full(fd, buf, CHUNK, (off_t)at);
+		if (n <= 0 || !wal_is_zero(buf, (size_t)n))
+			break;
 		at += (uint64_t)n;
+	}
+	free(buf);
 	return n < 0 ? (int)n : n == 0;
 }
 

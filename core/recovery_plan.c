@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/recovery_plan.h"
 
@@ -249,12 +250,20 @@ static int check_next(struct wal_plan *plan)
 	return 0;
 }
 
-/* A store keeps the mode that somebody gave it, but not without a word. */
-static void look_at_mode(struct wal_recovery *rec)
+/* A store keeps the owner and mode that somebody gave it, but not without a word. */
+static void look_at_owner_and_mode(struct wal_recovery *rec)
 {
 	struct stat st;
 
-	if (!rec->is_new && fstat(rec->dirfd, &st) == 0 && (st.st_mode & S_IRWXO))
+	if (fstat(rec->dirfd, &st))
+		return;
+	if (!rec->read_only && geteuid() == 0 && st.st_uid != 0)
+		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
+				    "%s: belongs to user %u; what is made in it now is root's, "
+				    "and that user cannot open it; chown -R it afterwards, or "
+				    "mount as that user",
+				    rec->path, (unsigned)st.st_uid);
+	if (!rec->is_new && (st.st_mode & S_IRWXO))
 		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
 				    "%s: mode %04o lets every user into the store; chmod 700 it",
 				    rec->path, (unsigned)(st.st_mode & 07777));
@@ -280,7 +289,7 @@ static int make_plan(struct wal_plan *plan)
 	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
 	settle_incarnation(plan);
 	if (!err)
-		look_at_mode(rec);
+		look_at_owner_and_mode(rec);
 	return err || rec->read_only || rec->resume ? err : check_next(plan);
 }
 

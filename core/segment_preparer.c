@@ -88,17 +88,22 @@ static void wait_to_retry(struct wal_segment_preparer *p)
 		;
 }
 
+static bool has_more(const struct wal_segment_preparer *p)
+{
+	return p->count < p->depth && p->shape.index <= WAL_LAST_SEGMENT_INDEX;
+}
+
 static void *run(void *arg)
 {
 	struct wal_segment_preparer *p = arg;
 
 	pthread_mutex_lock(&p->lock);
 	while (!p->stop) {
-		if (p->count >= p->depth)
+		if (!has_more(p))
 			pthread_cond_wait(&p->wake, &p->lock);
 		else if (p->error)
 			wait_to_retry(p);
-		if (!p->stop && p->count < p->depth)
+		if (!p->stop && has_more(p))
 			prepare_one(p);
 	}
 	pthread_mutex_unlock(&p->lock);

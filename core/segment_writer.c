@@ -63,14 +63,27 @@ static bool shape_is_possible(const struct wal_segment_shape *shape)
 
 	return size >= UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MIN &&
 	       size <= UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MAX && (size & (size - 1)) == 0 &&
-	       shape->index >= WAL_FIRST_SEGMENT_INDEX &&
+	       shape->index >= WAL_FIRST_SEGMENT_INDEX && shape->index <= WAL_LAST_SEGMENT_INDEX &&
 	       wal_segment_bytes_are_possible(shape->file_bytes, size);
+}
+
+/* What has a preparation's name and is no file is not ours, and must not stop us. */
+static int create_prepared(struct wal_segment_writer *w)
+{
+	const int how = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+	unsigned again = 0;
+	int fd;
+
+	do {
+		wal_store_prepared_name(w->header.index, again, w->name);
+		fd = w->io->open(w->io, w->dirfd, w->name, how, 0600);
+	} while (fd == -EEXIST && ++again < WAL_NAMES_TRIED);
+	return fd;
 }
 
 int wal_segment_writer_open_new(struct wal_segment_writer *w, const struct wal_io *io, int dirfd,
 				const struct wal_segment_shape *shape)
 {
-	const int how = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 	char name[WAL_NAME_MAX];
 	struct stat st;
 	int err;
@@ -84,11 +97,10 @@ int wal_segment_writer_open_new(struct wal_segment_writer *w, const struct wal_i
 		return -EEXIST;
 	w->io = io;
 	w->dirfd = dirfd;
-	wal_store_prepared_name(shape->index, w->name);
 	w->header.index = shape->index;
 	w->header.block_size = shape->block_size;
 	w->file_bytes = shape->file_bytes;
-	w->fd = io->open(io, dirfd, w->name, how, 0600);
+	w->fd = create_prepared(w);
 	if (w->fd < 0)
 		return w->fd;
 	err = io->allocate(io, w->fd, 0, (off_t)shape->file_bytes);

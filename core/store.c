@@ -85,19 +85,6 @@ static int compare_index(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static uint32_t prepared_name_parse(const char *name)
-{
-	size_t length = strlen(name), suffix = strlen(WAL_PREPARED_SUFFIX);
-	char base[WAL_NAME_MAX];
-
-	if (length >= sizeof(base) || length <= suffix ||
-	    strcmp(name + length - suffix, WAL_PREPARED_SUFFIX) != 0)
-		return 0;
-	memcpy(base, name, length - suffix);
-	base[length - suffix] = '\0';
-	return wal_segment_name_parse(base);
-}
-
 /* Does the name go on as the pattern says, # for a digit? Return: what is behind it, or NULL. */
 static const char *skip_pattern(const char *name, const char *pattern)
 {
@@ -110,6 +97,28 @@ static const char *skip_pattern(const char *name, const char *pattern)
 	return name;
 }
 
+/* Nothing more, or the -1, -2 ... that follows where a name is taken. */
+static bool is_end_or_number(const char *rest)
+{
+	if (*rest == '\0')
+		return true;
+	return *rest == '-' && rest[1] >= '1' && rest[1] <= '9' && strlen(rest) <= 4 &&
+	       rest[1 + strspn(rest + 1, "0123456789")] == '\0';
+}
+
+/* Exactly what wal_store_prepared_name() makes. */
+static bool is_prepared_name(const char *name)
+{
+	const char *rest = skip_pattern(name, "##########.wal" WAL_PREPARED_SUFFIX);
+	char base[WAL_NAME_MAX];
+
+	if (!rest || !is_end_or_number(rest))
+		return false;
+	memcpy(base, name, sizeof("0000000001.wal") - 1);
+	base[sizeof("0000000001.wal") - 1] = '\0';
+	return wal_segment_name_parse(base) != 0;
+}
+
 /* Exactly what wal_store_torn_name() makes: with another name a directory is somebody else's. */
 static bool is_torn_name(const char *name)
 {
@@ -119,9 +128,7 @@ static bool is_torn_name(const char *name)
 		rest = skip_pattern(name, WAL_META_FILE);
 	if (rest)
 		rest = skip_pattern(rest, WAL_TORN_INFIX "########T######.#########Z");
-	if (!rest || *rest == '\0')
-		return rest != NULL;
-	return *rest == '-' && rest[1] != '\0' && rest[1 + strspn(rest + 1, "0123456789")] == '\0';
+	return rest && is_end_or_number(rest);
 }
 
 static int list_add_prepared(struct wal_store_list *list, const char *name)
@@ -146,7 +153,7 @@ static int list_add_name(struct wal_store_list *list, const char *name)
 		if (list_reserve(list))
 			return -ENOMEM;
 		list->segments[list->count++] = index;
-	} else if (prepared_name_parse(name)) {
+	} else if (is_prepared_name(name)) {
 		return list_add_prepared(list, name);
 	} else if (strcmp(name, WAL_META_FILE) == 0) {
 		list->has_meta = true;
@@ -313,9 +320,13 @@ int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 
 /* --- names ------------------------------------------------------------------ */
 
-void wal_store_prepared_name(uint32_t index, char name[WAL_NAME_MAX])
+void wal_store_prepared_name(uint32_t index, unsigned again, char name[WAL_NAME_MAX])
 {
-	snprintf(name, WAL_NAME_MAX, "%010" PRIu32 ".wal" WAL_PREPARED_SUFFIX, index);
+	char number[8] = "";
+
+	if (again > 0)
+		snprintf(number, sizeof(number), "-%u", again % WAL_NAMES_TRIED);
+	snprintf(name, WAL_NAME_MAX, "%010" PRIu32 ".wal" WAL_PREPARED_SUFFIX "%s", index, number);
 }
 
 int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns, char torn[WAL_STORE_NAME_MAX])
@@ -328,7 +339,7 @@ int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns, char torn[
 
 	gmtime_r(&seconds, &tm);
 	strftime(when, sizeof(when), "%Y%m%dT%H%M%S", &tm);
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < (int)WAL_NAMES_TRIED; i++) {
 		char again[8] = "";
 
 		if (i > 0)

@@ -12,6 +12,7 @@
 
 #define WAL_META_FILE "wal.meta"
 #define WAL_PREPARED_SUFFIX ".new"
+#define WAL_NAMES_TRIED 1000u /* NAME, NAME-1 ... NAME-999 */
 #define WAL_TORN_INFIX ".torn-"
 
 /* Room for a segment's name, ".torn-" and a time. */
@@ -46,7 +47,8 @@ int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 /* "walfs (pid 17)" of who holds flock on the open directory, or "". */
 void wal_store_holder(int dirfd, char *text, size_t size);
 
-void wal_store_prepared_name(uint32_t index, char name[WAL_NAME_MAX]);
+/* again: 0, and the next number where that name is taken; below WAL_NAMES_TRIED. */
+void wal_store_prepared_name(uint32_t index, unsigned again, char name[WAL_NAME_MAX]);
 /* NAME.torn-TIME, with a number behind it if that is taken. Return: 0 or -errno. */
 int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns,
 			char torn[WAL_STORE_NAME_MAX]);

@@ -49,10 +49,29 @@ static int syslog_level(enum wal_notice_level level)
 	}
 }
 
-void walfs_notice(void *ctx, enum wal_notice_level level, const char *text)
+/* A path may hold a newline: one message stays one line, and does nothing to a terminal. */
+static void escape_controls(const char *text, char *line, size_t size)
 {
+	size_t at = 0;
+
+	for (; *text && at + sizeof("\\x0a") <= size; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f)
+			at += (size_t)snprintf(line + at, size - at, "\\x%02x", c);
+		else
+			line[at++] = *text;
+	}
+	line[at] = '\0';
+}
+
+void walfs_notice(void *ctx, enum wal_notice_level level, const char *said)
+{
+	char text[2048];
+
 	(void)ctx;
-	keep(level, text);
+	escape_controls(said, text, sizeof(text));
+	keep(level, said); /* JSON has its own way */
 	if (atomic_load(&to_syslog))
 		syslog(syslog_level(level), "%s", text);
 	else

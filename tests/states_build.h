@@ -93,6 +93,7 @@ void state_flipped_bit_in_the_active_segment(const char *store);
 void state_last_unsealed_but_durable_above_it(const char *store);
 void state_rotated_not_sealed(const char *store);
 void state_rotated_cut_not_sealed(const char *store);
+void state_rotated_with_junk_at_the_end_of_the_file(const char *store);
 void state_three_unsealed(const char *store);
 void state_three_unsealed_second_torn(const char *store);
 void state_rotated_without_an_event(const char *store);

@@ -290,6 +290,19 @@ void state_rotated_cut_not_sealed(const char *store)
 	state_put(store, &state_two);
 }
 
+/* As if the tail had been cut off a segment that has a successor, and that one sealed, too. */
+void state_rotated_with_junk_at_the_end_of_the_file(const char *store)
+{
+	state_begin(200);
+	state_set_durable(store, &state_one);
+	state_begin_after(&state_two, &state_one, 220);
+	state_one.bytes[state_one.size - 1] = 1;
+	state_seal(&state_two);
+	memset(state_two.bytes + 512, 0, 64);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+}
+
 /* Two were waiting to be sealed when the daemon died. */
 void state_three_unsealed(const char *store)
 {

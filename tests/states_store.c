@@ -126,6 +126,8 @@ void state_prepared(const char *store)
 	state_begin_after(&state_two, &state_one, 30); /* whole, but it never got its name */
 	file_write(state_path(store, "0000000002.wal.new"), state_two.bytes, state_two.size);
 	file_write(state_path(store, "0000000003.wal.new"), "half", 4);
+	file_write(state_path(store, "0000000002.wal.new-1"), "half", 4);
+	file_write(state_path(store, "0000000002.wal.new-999"), "half", 4);
 	oracle_image_free(&state_one);
 	oracle_image_free(&state_two);
 }
@@ -134,6 +136,7 @@ void state_prepared_directory(const char *store)
 {
 	state_put_sealed(store, 20);
 	oracle_image_free(&state_one);
+	ck_assert_int_eq(mkdir(state_path(store, "0000000002.wal.new"), 0700), 0);
 	ck_assert_int_eq(mkdir(state_path(store, "0000000009.wal.new"), 0700), 0);
 }
 

@@ -288,6 +288,9 @@ static void assert_recovery_bits(void)
 		bits = decoded.segment.meta.recovery;
 	else
 		bits = decoded.segment.resumes ? decoded.segment.resume.recovery : 0;
+	ck_state((decoded.segment.meta.dropped_bytes != 0) ==
+			 ((decoded.segment.meta.recovery & 0x02 /* TAIL_DROPPED */) != 0),
+		 "%llu bytes dropped", (unsigned long long)decoded.segment.meta.dropped_bytes);
 	ck_state(bits == state->bits, "recovery bits %#x, not %#x", bits, state->bits);
 	store_decoded_free(&decoded);
 }
@@ -645,6 +648,64 @@ START_TEST(the_error_names_what_takes_the_last_index)
 }
 END_TEST
 
+/* What a segment above took would never be found again. */
+START_TEST(nothing_is_taken_behind_the_last_index)
+{
+	static struct contents contents;
+	uint64_t taken = 0;
+	ssize_t n = 1;
+
+	ck_assert_int_eq(mkdir(test_path(STORE), 0700), 0);
+	log_open_ok(&handle, test_path(STORE), &fault.io);
+	ck_ok(log_close(&handle));
+	ck_assert_int_eq(mkdir(store_segment_path(test_path(STORE), 4294967293u), 0700), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.segment_size = 8 * TEST_BLOCK; /* so that it goes on in a new one */
+	ck_ok(open_log());
+	ck_assert_uint_eq(wal_log_current(handle.log), 4294967294u);
+	while (n == 1) {
+		char line[32];
+
+		snprintf(line, sizeof(line), "event %llu\n", (unsigned long long)taken + 1);
+		n = log_put(&handle, line);
+		taken += n == 1;
+	}
+	ck_assert_int_eq(n, -EOVERFLOW);
+	ck_fails(wal_log_rotate(handle.log), -EOVERFLOW);
+	ck_ok(wal_log_sync(handle.log));
+	ck_ok(close_log());
+	ck_assert_int_ne(access(store_segment_path(test_path(STORE), UINT32_MAX), F_OK), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.segment_size = 8 * TEST_BLOCK;
+	ck_ok(open_log());
+	read_log(handle.log, &contents);
+	ck_assert_uint_eq(contents.count, taken);
+	ck_ok(close_log());
+}
+END_TEST
+
+/* R27, at a size that nobody could read through. */
+START_TEST(a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again)
+{
+	const char *path;
+	struct stat before;
+	struct stat st;
+
+	build_named("the last segment sealed");
+	path = store_segment_path(test_path(STORE), 1);
+	ck_assert_int_eq(stat(path, &before), 0);
+	ck_assert_int_eq(truncate(path, (off_t)1 << 40), 0);
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	ck_ok(open_log());
+	ck_assert_uint_eq(handle.notices.warnings, 0);
+	path = store_segment_path(test_path(STORE), 1);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, before.st_size);
+	assert_contents(handle.log, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
 /* R36: the framing is the store's, the sizes come later. */
 START_TEST(a_stored_framing_that_no_longer_fits_is_refused)
 {
@@ -766,6 +827,8 @@ static Suite *recovery_suite(void)
 	tcase_add_test(t, a_store_keeps_its_mode_and_an_operator_is_told_if_everybody_may_look);
 	tcase_add_test(t, a_directory_of_another_user_becomes_a_store_with_its_mode);
 	tcase_add_test(t, the_error_names_what_takes_the_last_index);
+	tcase_add_test(t, a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again);
+	tcase_add_test(t, nothing_is_taken_behind_the_last_index);
 	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,
 			    (int)(sizeof(meta_errors) / sizeof(meta_errors[0])));
 	return suite;

@@ -157,18 +157,25 @@ START_TEST(open_new_refuses_an_existing_segment)
 }
 END_TEST
 
-START_TEST(open_new_refuses_an_existing_preparation_and_leaves_it)
+START_TEST(open_new_leaves_what_has_the_name_of_its_preparation)
 {
 	file_write(test_path(PREPARED), "mine", 4);
-	ck_fails(open_shape(1, TEST_BLOCK, FILE_BYTES), -EEXIST);
+	ck_assert_int_eq(mkdir(test_path(PREPARED "-1"), 0700), 0);
+	ck_ok(open_shape(1, TEST_BLOCK, FILE_BYTES));
 	assert_file_is(PREPARED, (const uint8_t *)"mine", 4);
+	ck_assert_uint_eq(file_size(test_path(PREPARED "-2")), FILE_BYTES);
+	start();
+	ck_ok(wal_segment_writer_publish(&writer));
+	ck_assert_uint_eq(file_size(test_path(SEGMENT)), FILE_BYTES);
+	ck_assert(!file_exists(test_path(PREPARED "-2")));
 }
 END_TEST
 
 START_TEST(open_new_does_not_follow_a_link)
 {
 	ck_assert_int_eq(symlink("elsewhere", test_path(PREPARED)), 0);
-	ck_fails(open_shape(1, TEST_BLOCK, FILE_BYTES), -EEXIST);
+	ck_ok(open_shape(1, TEST_BLOCK, FILE_BYTES));
+	ck_assert(file_exists(test_path(PREPARED "-1")));
 	ck_assert(!file_exists(test_path("elsewhere")));
 }
 END_TEST
@@ -213,6 +220,7 @@ static const struct {
 	uint64_t bytes;
 } not_shapes[] = {
 	{0, 4096, 8192},
+	{UINT32_MAX, 4096, 8192},
 	{1, 0, 8192},
 	{1, 2048, 8192},
 	{1, 4097, 8193},
@@ -823,7 +831,7 @@ static void add_tests(TCase *t)
 	const int lefts = (int)(sizeof(left_over) / sizeof(left_over[0]));
 
 	tcase_add_test(t, open_new_refuses_an_existing_segment);
-	tcase_add_test(t, open_new_refuses_an_existing_preparation_and_leaves_it);
+	tcase_add_test(t, open_new_leaves_what_has_the_name_of_its_preparation);
 	tcase_add_test(t, open_new_does_not_follow_a_link);
 	tcase_add_test(t, publish_never_replaces_a_segment);
 	tcase_add_test(t, a_new_segment_is_preallocated_and_not_sparse);

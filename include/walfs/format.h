@@ -31,6 +31,7 @@ typedef struct { uint64_t raw; } wal_le64;
 #define WAL_SEGMENT_SIZE_MAX (UINT64_C(1) << 32)
 #define WAL_FIRST_EVENT_ID UINT64_C(1)
 #define WAL_FIRST_SEGMENT_INDEX 1u
+#define WAL_LAST_SEGMENT_INDEX 4294967294u /* there is one behind each */
 
 #define WAL_SEGMENT_MAGIC "WALS"
 #define WAL_STATE_ACTIVE 1u

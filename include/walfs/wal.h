@@ -16,6 +16,7 @@
  *   -EINVAL           an argument out of range
  *   -EMSGSIZE         a record larger than wal_log_record_limit()
  *   -ENOSPC, -EDQUOT  no space; nothing of what failed is ever written later
+ *   -EOVERFLOW        no segment index or event id is left: begin a new store
  *   -ENOBUFS          a hold beyond the total that may be held
  *   -EROFS            the log is read-only: asked for, or since a fault
  *   -EBUSY            the store is held by another process
@@ -463,7 +464,8 @@ struct wal_hold {
  * what was held cannot fail for lack of space.
  * Durability: outlives the process; see wal_log_sync() for more.
  * Return: how many were appended (> 0; fewer than count: the next one did not
- * fit); or, if none was, -ENOSPC, -EDQUOT, -EROFS, -EMSGSIZE, -EINVAL, -EIO.
+ * fit); or, if none was, -ENOSPC, -EDQUOT, -EROFS, -EMSGSIZE, -EINVAL, -EIO,
+ * -EOVERFLOW.
  * If none was appended the hold is as before.
  */
 ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, size_t count,
@@ -472,7 +474,7 @@ ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, si
 /*
  * Changes a hold to size bytes (0 releases it). May rotate.
  * Return: 0; -ENOBUFS beyond the total that may be held at once (append what is
- * held instead); -ENOSPC, -EDQUOT, -EROFS. On error the hold is as before.
+ * held instead); -ENOSPC, -EDQUOT, -EROFS, -EOVERFLOW. On error the hold is as before.
  */
 int wal_log_hold(struct wal_log *log, struct wal_hold *hold, size_t size);
 
@@ -503,7 +505,7 @@ int wal_log_sync(struct wal_log *log);
 
 /*
  * Goes on in a new segment and waits until the old one is sealed; nothing if the
- * active one is empty. Return: 0; -ENOSPC, -EDQUOT, -EROFS, -EIO.
+ * active one is empty. Return: 0; -ENOSPC, -EDQUOT, -EROFS, -EIO, -EOVERFLOW.
  */
 int wal_log_rotate(struct wal_log *log);
 

@@ -282,14 +282,16 @@ static void reopen_after_damage(struct run *run, uint64_t durable, const char *w
 }
 
 /* A sealed segment, and an active one with synced events. Return: the last durable event. */
-static uint64_t make_victim(struct run *run, uint64_t seed, char *active, size_t size)
+static uint64_t make_victim(struct run *run, uint64_t seed, bool strict, char *active,
+			    size_t size)
 {
 	struct wal_log_position position;
 
 	prepare(run, seed);
 	run->options.io = NULL;
 	run->options.keep_segments = 0;
-	run->options.meta_strict = true; /* so that wal.meta knows what was durable */
+	/* Either way wal.meta knows what was durable once the log is closed. */
+	run->options.meta_strict = strict;
 	if (run_open(run) || run_append_some(run, 3, 900) || run_rotate(run) ||
 	    run_append_some(run, 5, 900) || run_sync(run))
 		crash_fail("cannot make a store");
@@ -334,14 +336,15 @@ static void cut_active_segment(const struct crash_options *options)
 
 	if (!crash_case(options, "the active file is cut under the log"))
 		return;
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		off_t cut_to = sizes[i / 2];
 		int append_error, sync_error;
 		char active[600], what[64];
 		struct run run;
-		uint64_t durable = make_victim(&run, options->seed, active, sizeof(active));
+		uint64_t durable = make_victim(&run, options->seed, i % 2, active, sizeof(active));
 
-		snprintf(what, sizeof(what), "cut to %lld", (long long)sizes[i]);
-		if (truncate(active, sizes[i]))
+		snprintf(what, sizeof(what), "cut to %lld", (long long)cut_to);
+		if (truncate(active, cut_to))
 			crash_fail("%s: %s", what, strerror(errno));
 		work_until_told(&run, &append_error, &sync_error);
 		if (append_error != -EIO && append_error != -EROFS)
@@ -352,10 +355,10 @@ static void cut_active_segment(const struct crash_options *options)
 		if (wal_log_close(run.log) == 0)
 			crash_fail("%s: closed as if nothing had been", what);
 		run.log = NULL;
-		reopen_after_damage(&run, sizes[i] <= 8192 ? durable : 0, what);
+		reopen_after_damage(&run, cut_to <= 8192 ? durable : 0, what);
 		run_destroy(&run);
 	}
-	crash_case_end("%zu sizes", i);
+	crash_case_end("%zu sizes", i / 2);
 }
 
 enum removal { REMOVE_ACTIVE, RENAME_ACTIVE, REPLACE_ACTIVE, REMOVE_STORE };
@@ -386,16 +389,13 @@ static void take_away(const char *active, const char *store, enum removal how)
 }
 
 /* Nothing may be called durable that no name leads to any more. */
-static void taken_away(const struct crash_options *options, const char *sentence, enum removal how)
+static void take_away_once(uint64_t seed, const char *sentence, enum removal how, bool strict)
 {
 	int append_error, sync_error;
 	char active[600];
 	struct run run;
-	uint64_t durable;
+	uint64_t durable = make_victim(&run, seed, strict, active, sizeof(active));
 
-	if (!crash_case(options, sentence))
-		return;
-	durable = make_victim(&run, options->seed, active, sizeof(active));
 	take_away(active, run.path, how);
 	run_append(&run, 100);
 	sync_error = run_sync(&run);
@@ -412,6 +412,14 @@ static void taken_away(const struct crash_options *options, const char *sentence
 		durable = 0;
 	reopen_after_damage(&run, durable, sentence);
 	run_destroy(&run);
+}
+
+static void taken_away(const struct crash_options *options, const char *sentence, enum removal how)
+{
+	if (!crash_case(options, sentence))
+		return;
+	take_away_once(options->seed, sentence, how, true);
+	take_away_once(options->seed, sentence, how, false);
 	crash_case_end("%s", "");
 }
 

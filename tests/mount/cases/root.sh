@@ -27,6 +27,16 @@ case_root_other_users_need_allow_other_and_the_modes() {
 	same rotated "$(ls "$mnt"/*.wal | wc -l)" 1
 }
 
+case_root_is_told_that_a_store_belongs_to_another_user() {
+	mount_log
+	unmount_log
+	if grep -q 'belongs to user' "$log"; then return 1; fi
+	chown -R 65534:65534 "$store"
+	mount_log
+	unmount_log
+	grep -q 'belongs to user 65534' "$log"
+}
+
 # A mount whose program is gone, and that program was not walfs: not ours to clear.
 case_root_a_dead_mount_of_another_program_is_refused() {
 	mkdir "$dir/dead"

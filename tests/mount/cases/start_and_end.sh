@@ -88,6 +88,15 @@ case_a_mount_point_must_be_an_empty_directory() {
 	[ ! -e "$dir/store2" ]
 }
 
+case_a_message_about_a_path_with_a_newline_is_one_line() {
+	local odd=$dir/$'od\nd'
+	mkdir "$odd"
+	touch "$odd/something"
+	! "$walfs" "$odd" "$mnt" 2>"$dir/message"
+	same lines "$(wc -l <"$dir/message")" 1
+	grep -qF 'od\x0ad' "$dir/message"
+}
+
 case_store_and_mount_point_inside_each_other_are_refused() {
 	mkdir -p "$dir/a/b"
 	refuses 'inside' "$walfs" "$dir/a" "$dir/a/b"
