@@ -107,9 +107,13 @@ static int sync_to_end(struct wal_log *log)
 }
 
 /* With meta=strict, wal.meta has the new position before anybody is answered. */
-static int commit(struct wal_log *log)
+static int commit(struct wal_log *log, bool asked)
 {
-	int err = sync_to_end(log);
+	int err;
+
+	if (asked)
+		wal_log_note_sync(log);
+	err = sync_to_end(log);
 
 	if (err || !log->asked.meta_strict || !log->coordinator_open)
 		return err;
@@ -123,7 +127,7 @@ static int commit(struct wal_log *log)
 static void commit_once(struct wal_log *log)
 {
 	struct wal_sync *waiting = take_waiting(&log->committer);
-	int err = waiting || is_dirty(log) ? commit(log) : 0;
+	int err = waiting || is_dirty(log) ? commit(log, waiting != NULL) : 0;
 
 	pthread_mutex_unlock(&log->lock);
 	answer(log, waiting, err);

@@ -27,13 +27,16 @@ static const struct method {
 	bool prefill;  /* large writes of zeros first */
 	bool populate; /* MADV_POPULATE_WRITE and fdatasync */
 	int advice;    /* madvise before that; 0: none */
+	bool unmap;    /* and then written by pwrite */
 } methods[] = {
-	{"hole", false, false, false, 0},
-	{"fallocate", true, false, false, 0},
-	{"fallocate+populate+sync", true, false, true, 0},
-	{"1 MiB pwrites+populate+sync", false, true, true, 0},
-	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM},
-	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE},
+	{"hole", false, false, false, 0, false},
+	{"fallocate", true, false, false, 0, false},
+	{"fallocate+populate+sync", true, false, true, 0, false},
+	{"1 MiB pwrites+populate+sync", false, true, true, 0, false},
+	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM, false},
+	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE, false},
+	{"the third, then pwrite", true, false, true, 0, true},
+	{"MADV_HUGEPAGE, then pwrite", true, false, true, MADV_HUGEPAGE, true},
 };
 
 static void prefill(int fd, size_t size)
@@ -74,47 +77,63 @@ static uint8_t *make_ready(int fd, const struct method *method)
 		bench_die("madvise", errno);
 	if (fdatasync(fd))
 		bench_die("fdatasync", errno);
-	return map;
+	if (!method->unmap)
+		return map;
+	munmap(map, size);
+	return NULL;
 }
 
-static void time_syncs(int fd, uint8_t *map, struct bench_samples *samples)
+struct segment {
+	int fd;
+	uint8_t *map; /* NULL: written by pwrite */
+};
+
+static void put(const struct segment *segment, size_t offset, const void *data, size_t size)
+{
+	if (segment->map)
+		memcpy(segment->map + offset, data, size);
+	else if (pwrite(segment->fd, data, size, (off_t)offset) != (ssize_t)size)
+		bench_die("pwrite", errno);
+}
+
+static void time_syncs(const struct segment *segment, size_t offset, struct bench_samples *samples)
 {
 	static const char event[80] = "x";
 	uint64_t start;
 
-	for (; samples->count < samples->room; map += sizeof(event)) {
-		memcpy(map, event, sizeof(event));
+	for (; samples->count < samples->room; offset += sizeof(event)) {
+		put(segment, offset, event, sizeof(event));
 		start = bench_now_ns();
-		if (fdatasync(fd))
+		if (fdatasync(segment->fd))
 			bench_die("fdatasync", errno);
 		bench_samples_add(samples, bench_now_ns() - start);
 	}
 }
 
-/* Return: ns for the first store into a page. */
-static double time_stores(uint8_t *map)
+/* Return: ns a page for the first bytes that it gets, 64 KiB at a time. */
+static double time_filling(const struct segment *segment, size_t offset)
 {
-	const size_t page = 4096;
+	static const uint8_t piece[65536] = {1};
 	uint64_t start = bench_now_ns();
 	size_t at;
 
-	for (at = 0; at < STORED_BYTES; at += page)
-		*(volatile uint8_t *)(map + at) = 1;
-	return (double)(bench_now_ns() - start) / (STORED_BYTES / page);
+	for (at = 0; at < STORED_BYTES; at += sizeof(piece))
+		put(segment, offset + at, piece, sizeof(piece));
+	return (double)(bench_now_ns() - start) / (STORED_BYTES / 4096);
 }
 
 /* Read-ahead makes larger and larger folios along a file: one place says little. */
-static void time_place(int fd, uint8_t *map, size_t offset)
+static void time_place(const struct segment *segment, size_t offset)
 {
 	struct bench_samples samples;
-	double store_ns;
+	double page_ns;
 
 	bench_samples_init(&samples, SYNCS);
-	store_ns = time_stores(map + offset);
-	time_syncs(fd, map + offset + STORED_BYTES, &samples);
-	printf("  at %2zu MiB: first store into a page %6.0f ns, "
+	page_ns = time_filling(segment, offset);
+	time_syncs(segment, offset + STORED_BYTES, &samples);
+	printf("  at %2zu MiB: a page filled for the first time %6.0f ns, "
 	       "each sync of an event p50 %9.2f us, p99 %9.2f us\n",
-	       offset >> 20, store_ns, bench_samples_part(&samples, 0.5),
+	       offset >> 20, page_ns, bench_samples_part(&samples, 0.5),
 	       bench_samples_part(&samples, 0.99));
 	fflush(stdout);
 	bench_samples_destroy(&samples);
@@ -123,8 +142,8 @@ static void time_place(int fd, uint8_t *map, size_t offset)
 static void prefault_one(const char *dir, const struct method *method)
 {
 	char *path = bench_path(dir, "prefault");
+	struct segment segment;
 	uint64_t ready_ns;
-	uint8_t *map;
 	size_t at;
 	int fd;
 
@@ -132,12 +151,13 @@ static void prefault_one(const char *dir, const struct method *method)
 	if (fd < 0)
 		bench_die(path, errno);
 	ready_ns = bench_now_ns();
-	map = make_ready(fd, method);
+	segment = (struct segment){fd, make_ready(fd, method)};
 	printf("%-28s ready in %7.2f ms\n", method->name,
 	       (double)(bench_now_ns() - ready_ns) / 1e6);
 	for (at = 0; at < SEGMENT_BYTES; at += SEGMENT_BYTES / 4)
-		time_place(fd, map, at);
-	munmap(map, SEGMENT_BYTES);
+		time_place(&segment, at);
+	if (segment.map)
+		munmap(segment.map, SEGMENT_BYTES);
 	close(fd);
 	unlink(path);
 	free(path);
