@@ -388,7 +388,7 @@ struct wal_log;
 enum wal_io_method {
 	WAL_IO_MAPPING = 0, /* stores into a mapping: no system call; the quickest append */
 	WAL_IO_PWRITE = 1,  /* a pwrite an append and block: syncs of small appends are quicker */
-	WAL_IO_AUTO = 2,    /* by mapping; by pwrite while small appends are synced again and again */
+	WAL_IO_AUTO = 2,    /* mapped; by pwrite while small appends are synced one by one */
 };
 
 struct wal_log_options {
