@@ -261,6 +261,13 @@ void wal_log_sync_lead(struct wal_log *log)
 	pthread_mutex_unlock(&log->lock);
 }
 
+void wal_log_sync_pass(struct wal_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	give_up_lead(&log->committer);
+	pthread_mutex_unlock(&log->lock);
+}
+
 struct waiter {
 	struct wal_sync sync;
 	pthread_mutex_t lock;

@@ -846,6 +846,24 @@ START_TEST(who_joins_first_leads_and_answers_for_all)
 }
 END_TEST
 
+START_TEST(a_lead_that_is_passed_on_is_taken_up_by_the_logs_own_thread)
+{
+	static struct counted_sync syncs[SYNCS];
+
+	open_log();
+	for (int i = 0; i < SYNCS; i++) {
+		log_put_lines(&handle, (uint64_t)i + 1, (uint64_t)i + 1);
+		syncs[i].sync.done = count_done;
+		if (wal_log_sync_join(wal, &syncs[i].sync))
+			wal_log_sync_pass(wal);
+	}
+	wait_for_syncs(syncs);
+	for (int i = 0; i < SYNCS; i++)
+		ck_assert_int_eq(atomic_load(&syncs[i].error), 0);
+	ck_assert_uint_eq(position().durable_event, SYNCS);
+}
+END_TEST
+
 START_TEST(a_lead_that_was_not_taken_up_yet_is_waited_for_at_close)
 {
 	static struct counted_sync sync;
@@ -1445,6 +1463,7 @@ static void add_syncing(Suite *suite)
 	tcase_add_test(t, an_interval_syncs_without_being_asked);
 	tcase_add_test(t, syncs_that_come_while_one_runs_share_the_next);
 	tcase_add_test(t, who_joins_first_leads_and_answers_for_all);
+	tcase_add_test(t, a_lead_that_is_passed_on_is_taken_up_by_the_logs_own_thread);
 	tcase_add_test(t, a_lead_that_was_not_taken_up_yet_is_waited_for_at_close);
 	tcase_add_test(t, small_appends_that_are_synced_one_by_one_are_written_by_pwrite);
 	tcase_add_test(t, closing_answers_every_sync_that_was_started);

@@ -501,6 +501,8 @@ void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync);
 bool wal_log_sync_join(struct wal_log *log, struct wal_sync *sync);
 /* Commits until nobody waits any more. Only after a join that returned true, and once. */
 void wal_log_sync_lead(struct wal_log *log);
+/* Or leaves that to the log's own thread, because something else came up. Returns at once. */
+void wal_log_sync_pass(struct wal_log *log);
 /* Syncs and waits. Return: 0; -EIO, -EROFS ... Not from done(). */
 int wal_log_sync(struct wal_log *log);
 
