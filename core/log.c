@@ -151,9 +151,29 @@ static bool has_lost_mapping(struct wal_log *log)
 	return log->mapping_lost;
 }
 
+/* Told once each way. */
+static void note_starting(struct wal_log *log, uint32_t segment, int err)
+{
+	if (err && !log->starting_error)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%010" PRIu32 ".wal: cannot be started: %s; trying again",
+			       log->path, segment, strerror(-err));
+	else if (!err && log->starting_error)
+		wal_log_notice(log, WAL_NOTICE_INFO, "%s: segments can be started again",
+			       log->path);
+	log->starting_error = err;
+}
+
+/* Is it as if nobody had tried, once the segment before it goes on? */
+static bool can_be_started_later(int err)
+{
+	return wal_is_no_space(err) || err == -ENOMEM;
+}
+
 /*
  * No sync here: what the new segment takes outlives the process by its name, and
  * a sync of it waits for the old one's (docs/DESIGN.md has the order and why).
+ * Return: 0; else `next` is still the caller's, and if the log did not fail, nothing was done.
  */
 static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 {
@@ -167,13 +187,20 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	beginning = (struct wal_beginning){.index = log->writer.header.index + 1,
 					   .first_event = log->writer.next_event,
 					   .prev_chain = log->writer.start.chain};
-	err = start_and_publish(log, next, &beginning);
+	err = wal_log_reserve_entry(log);
 	if (!err)
-		err = wal_log_add_entry(log, beginning.index);
+		err = start_and_publish(log, next, &beginning);
+	if (can_be_started_later(err)) {
+		wal_segment_writer_go_on(&log->writer);
+		note_starting(log, beginning.index, err);
+		return err;
+	}
 	if (err) {
 		wal_log_fail(log, beginning.index, "starting it", err);
 		return err;
 	}
+	note_starting(log, beginning.index, 0);
+	wal_log_add_entry(log, beginning.index);
 	wal_segment_maintainer_add(log, &log->writer, log->io->now_ns(log->io));
 	take_writer(log, next);
 	return 0;
@@ -211,10 +238,12 @@ static int rotate(struct wal_log *log)
 	if (err)
 		return err;
 	err = switch_segment(log, &next);
-	if (err) {
+	if (err && !log->failed)
+		wal_segment_preparer_give_back(&log->preparer, &next);
+	else if (err)
 		wal_segment_writer_close(&next, false);
+	if (err)
 		return err;
-	}
 	wal_count(&log->telemetry, WAL_COUNT_ROTATIONS, 1);
 	wal_latency_since(&log->telemetry, WAL_LATENCY_ROTATE, start);
 	return 0;

@@ -51,6 +51,7 @@ struct wal_log {
 	int failed;	   /* the error that made the log read-only; 0: none */
 	bool pending;	   /* recovery, or the first segment, had no space */
 	uint64_t retry_ns; /* when to try that again; CLOCK_REALTIME */
+	int starting_error; /* of the last attempt to begin a segment that was ready; 0: none */
 	bool resume_due;   /* META(RESUME) goes before the next event */
 	uint32_t resume_bits;
 	uint32_t view_current;	       /* not writing: the segment that `current` shows */
@@ -90,6 +91,8 @@ void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_
 /* log_segments.c; lock held. The segment that `current` is; 0: none. */
 uint32_t wal_log_current_index(const struct wal_log *log);
 int wal_log_add_entry(struct wal_log *log, uint32_t index);
+/* The next wal_log_add_entry() does not fail. Return: 0; -ENOMEM. */
+int wal_log_reserve_entry(struct wal_log *log);
 struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
 /* Marks it as damaged. Return: whether that is news. */
 bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault);

@@ -38,18 +38,28 @@ struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index)
 	return at > 0 && log->entries[at - 1].index == index ? &log->entries[at - 1] : NULL;
 }
 
+int wal_log_reserve_entry(struct wal_log *log)
+{
+	size_t room = log->entry_room ? log->entry_room * 2 : 64;
+	void *grown;
+
+	if (log->entry_count < log->entry_room)
+		return 0;
+	grown = realloc(log->entries, room * sizeof(*log->entries));
+	if (!grown)
+		return -ENOMEM;
+	log->entries = grown;
+	log->entry_room = room;
+	return 0;
+}
+
 /* Indexes only grow, so the end is the place. */
 int wal_log_add_entry(struct wal_log *log, uint32_t index)
 {
-	if (log->entry_count == log->entry_room) {
-		size_t room = log->entry_room ? log->entry_room * 2 : 64;
-		void *grown = realloc(log->entries, room * sizeof(*log->entries));
+	int err = wal_log_reserve_entry(log);
 
-		if (!grown)
-			return -ENOMEM;
-		log->entries = grown;
-		log->entry_room = room;
-	}
+	if (err)
+		return err;
 	log->entries[log->entry_count++] = (struct wal_log_entry){.index = index};
 	return 0;
 }
@@ -549,7 +559,8 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	stats->incarnation = log->meta.incarnation;
 	stats->held_bytes = log->held_bytes;
 	stats->failed = log->failed;
-	stats->no_space = log->pending || wal_is_no_space(error);
+	stats->no_space = log->pending || wal_is_no_space(error) ||
+			  wal_is_no_space(log->starting_error);
 	for (sync = log->committer.first; sync; sync = sync->next)
 		stats->sync_waiters++;
 	if (log->writing) {

@@ -155,6 +155,17 @@ int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment
 	return err;
 }
 
+void wal_segment_preparer_give_back(struct wal_segment_preparer *p,
+				    const struct wal_segment_writer *w)
+{
+	pthread_mutex_lock(&p->lock);
+	memmove(p->queue + 1, p->queue, p->count * sizeof(p->queue[0]));
+	p->queue[0] = *w;
+	p->count++;
+	pthread_cond_broadcast(&p->ready);
+	pthread_mutex_unlock(&p->lock);
+}
+
 int wal_segment_preparer_wait(struct wal_segment_preparer *p)
 {
 	uint64_t seen;

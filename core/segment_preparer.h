@@ -29,7 +29,7 @@ struct wal_segment_preparer {
 	pthread_cond_t wake;		/* the thread: there is room, or somebody needs one */
 	pthread_cond_t ready;		/* takers: there is one, or an error */
 	struct wal_segment_shape shape; /* of the next to prepare */
-	struct wal_segment_writer queue[WAL_PREPARE_MAX];
+	struct wal_segment_writer queue[WAL_PREPARE_MAX + 1]; /* one may come back */
 	unsigned count;
 	unsigned depth;
 	int error;	   /* of the last attempt */
@@ -45,6 +45,9 @@ int wal_segment_preparer_start(struct wal_segment_preparer *p,
 			       const struct wal_segment_shape *shape, unsigned depth);
 /* Takes the next segment; never waits. Any thread. Return: 0; -EAGAIN: none is ready, see wait. */
 int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment_writer *w);
+/* The one that was taken last could not be used: it is the next again. Any thread. */
+void wal_segment_preparer_give_back(struct wal_segment_preparer *p,
+				    const struct wal_segment_writer *w);
 /*
  * Waits until one is ready, or until an attempt to make one has failed: after -ENOSPC
  * each call has it tried anew. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...

@@ -215,6 +215,8 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 	w->header.prev_chain = prev_chain;
 	w->chain = prev_chain;
 	w->next_event = first_event;
+	w->last_ns = 0;
+	w->error = 0;
 	begin_block(w, 0);
 	wal_segment_header_encode(&w->header, 0, &disk);
 	err = w->io->pwrite(w->io, w->fd, &disk, sizeof(disk), WAL_ACTIVE_HEADER_OFFSET);
@@ -598,6 +600,11 @@ void wal_segment_writer_finish(struct wal_segment_writer *w)
 	if (!w->finished)
 		wal_segment_writer_flush_partial(w);
 	w->finished = true;
+}
+
+void wal_segment_writer_go_on(struct wal_segment_writer *w)
+{
+	w->finished = false;
 }
 
 int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)

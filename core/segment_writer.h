@@ -81,8 +81,9 @@ int wal_segment_writer_gather(struct wal_segment_writer *w);
 void wal_segment_writer_write_out(struct wal_segment_writer *w);
 
 /*
- * Writes the active header and the segment record (its timestamp is created_ns).
- * Return: 0; -EIO.
+ * Writes the active header and the segment record (its timestamp is created_ns). May be
+ * called again, with other values, as long as the segment is not published.
+ * Return: 0; -ENOSPC, -EDQUOT, -EIO.
  */
 int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 			     uint64_t prev_chain, uint64_t created_ns,
@@ -90,7 +91,7 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 
 /*
  * Gives the file its final name: from here on it outlives the process.
- * Return: 0; -EEXIST, -EIO ...
+ * Return: 0; -EEXIST, -ENOSPC, -EDQUOT, -EIO ...; then it has its old name.
  */
 int wal_segment_writer_publish(struct wal_segment_writer *w);
 
@@ -183,6 +184,8 @@ static inline bool wal_segment_writer_has_fault(const struct wal_segment_writer 
 
 /* Writes the last block's header: appending is over, the chain is known (start.chain). */
 void wal_segment_writer_finish(struct wal_segment_writer *w);
+/* There was no segment to go on in: appending may go on here. */
+void wal_segment_writer_go_on(struct wal_segment_writer *w);
 
 /* Writes the header of the partly filled block; appending may go on. */
 void wal_segment_writer_flush_partial(struct wal_segment_writer *w);

@@ -939,6 +939,17 @@ START_TEST(events_of_several_threads_are_all_there_once_and_in_each_thread_s_ord
 }
 END_TEST
 
+static void expect_sound_store(void)
+{
+	const struct wal_verify_options options = {0};
+	struct wal_verify_result result;
+	struct wal_error error;
+
+	ck_ok(wal_verify_store(test_path(STORE), &options, &result, &error));
+	ck_assert_msg(result.faults == 0, "%s: %s (%s)", result.first_name,
+		      wal_fault_kind_name(result.first.kind), result.first.detail);
+}
+
 /* --- no space -------------------------------------------------------------------------------- */
 
 START_TEST(no_space_for_a_new_store_is_an_error)
@@ -1030,6 +1041,61 @@ START_TEST(no_space_for_the_next_segment_leaves_nothing_half_made)
 	ck_ok(wal_log_rotate(wal));
 	log_put_lines(&handle, last + 1, last + 10);
 	assert_log_lines(last + 10);
+}
+END_TEST
+
+static const struct {
+	unsigned op;
+	int error;
+	enum wal_io_method io_method;
+} starts[] = {
+	{OP(RENAME), -ENOSPC, WAL_IO_MAPPING},
+	{OP(RENAME), -EDQUOT, WAL_IO_MAPPING},
+	{OP(RENAME), -ENOSPC, WAL_IO_PWRITE},
+	{OP(PWRITE), -ENOSPC, WAL_IO_MAPPING},
+	{OP(PWRITE), -EDQUOT, WAL_IO_MAPPING},
+};
+
+/* A directory can need a block for a name, and a file that shares blocks one for its header. */
+START_TEST(no_space_to_start_a_segment_that_is_ready_is_told_and_tried_again)
+{
+	struct wal_segment_info info;
+
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.io_method = starts[_i].io_method;
+	ck_ok(log_open(&handle));
+	wal = handle.log;
+	settle();
+	log_put_lines(&handle, 1, 50);
+	fault_io_fail_ops(&fault, starts[_i].op, starts[_i].error, 0);
+	for (int i = 0; i < 3; i++)
+		ck_fails(wal_log_rotate(wal), starts[_i].error);
+	ck_assert_uint_ge(fault.failed, 3);
+	log_put_lines(&handle, 51, 60); /* the old one goes on */
+	fault_io_reset(&fault);
+	ck_ok(wal_log_rotate(wal));
+	ck_assert_uint_eq(position().segment, 2);
+	log_put_lines(&handle, 61, 70);
+	assert_log_lines(70);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_assert_uint_eq(info.event_count, 60);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(one_attempt_to_start_a_segment_without_space_costs_one_append)
+{
+	uint64_t last;
+
+	open_log();
+	fault_io_fail_ops(&fault, OP(RENAME), -EDQUOT, 1);
+	last = fill_until(-EDQUOT);
+	ck_assert_uint_eq(position().segment, 1);
+	log_put_lines(&handle, last + 1, last + 300);
+	assert_log_lines(last + 300);
+	close_log();
+	expect_sound_store();
 }
 END_TEST
 
@@ -1409,6 +1475,9 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, no_space_at_rotation_is_told_and_writing_goes_on_when_there_is_space);
 	tcase_add_test(t, a_batch_that_does_not_fit_is_taken_up_to_the_last_record_that_did);
 	tcase_add_loop_test(t, no_space_for_the_next_segment_leaves_nothing_half_made, 0, 2);
+	tcase_add_loop_test(t, no_space_to_start_a_segment_that_is_ready_is_told_and_tried_again, 0,
+			    5);
+	tcase_add_test(t, one_attempt_to_start_a_segment_without_space_costs_one_append);
 	tcase_add_test(t, a_full_disk_still_opens_and_serves_reads);
 	tcase_add_test(t, without_space_for_recovery_a_sync_is_no_success);
 	tcase_add_test(t, a_sparse_active_segment_gets_its_blocks_before_it_is_written);
