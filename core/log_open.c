@@ -183,6 +183,29 @@ static uint32_t first_kept(const struct wal_recovery *rec)
 	return known > first && known <= wal_store_list_last(&rec->list) ? known : first;
 }
 
+static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec)
+{
+	return rec->resume ? resume(log, rec) : wal_log_begin_segment(log, &rec->next);
+}
+
+/*
+ * Lock held; dropped while segments are removed that need not be kept: what they free
+ * may be the space that is missing.
+ */
+static int begin_with_retention(struct wal_log *log, const struct wal_recovery *rec)
+{
+	int err = begin_or_resume(log, rec);
+	bool removed;
+
+	if (!wal_is_no_space(err))
+		return err;
+	pthread_mutex_unlock(&log->lock);
+	removed = wal_log_retain(log);
+	pthread_mutex_lock(&log->lock);
+	return removed ? begin_or_resume(log, rec) : err;
+}
+
+/* Lock held; dropped now and then. */
 static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
 {
 	int err = wal_recovery_apply(rec, error);
@@ -197,7 +220,7 @@ static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error
 		return wal_error_set(error, err, "%s/%s: cannot be written: %s%s", log->path,
 				     WAL_META_FILE, strerror(-err),
 				     err == -EROFS ? "; mount it with -o ro to read it" : "");
-	err = rec->resume ? resume(log, rec) : wal_log_begin_segment(log, &rec->next);
+	err = begin_with_retention(log, rec);
 	if (err)
 		return wal_error_set(error, err, "%s: segment %" PRIu32 " cannot be %s: %s",
 				     log->path, rec->resume ? rec->resume : rec->next.index,
@@ -207,7 +230,7 @@ static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error
 	return err ? wal_error_set(error, err, "%s: no threads: %s", log->path, strerror(-err)) : 0;
 }
 
-/* An append came while there was no segment to append to. Lock held. */
+/* An append came while there was no segment to append to. Lock held; dropped now and then. */
 int wal_log_try_again(struct wal_log *log)
 {
 	uint64_t now = log->io->now_ns(log->io);
@@ -215,8 +238,9 @@ int wal_log_try_again(struct wal_log *log)
 	struct wal_error error;
 	int err;
 
-	if (now < log->retry_ns && log->retry_ns - now <= RETRY_NS)
+	if (log->retrying || (now < log->retry_ns && log->retry_ns - now <= RETRY_NS))
 		return -ENOSPC;
+	log->retrying = true;
 	init_recovery(log, &rec);
 	rec.notice = NULL; /* the plan was told at the start */
 	err = wal_recovery_plan(&rec, &error);
@@ -224,6 +248,7 @@ int wal_log_try_again(struct wal_log *log)
 	if (!err)
 		err = go_on(log, &rec, &error);
 	wal_recovery_destroy(&rec);
+	log->retrying = false;
 	log->retry_ns = log->io->now_ns(log->io) + RETRY_NS;
 	if (err && !wal_is_no_space(err))
 		wal_log_fail(log, log->durable.segment, "recovery", err);
@@ -253,8 +278,11 @@ static int open_read_only(struct wal_log *log, struct wal_recovery *rec, struct 
 
 static int open_for_writing(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
 {
-	int err = go_on(log, rec, error);
+	int err;
 
+	pthread_mutex_lock(&log->lock);
+	err = go_on(log, rec, error);
+	pthread_mutex_unlock(&log->lock);
 	if (wal_is_no_space(err) && !rec->is_new) { /* R11 */
 		log->pending = true;
 		wal_log_notice(log, WAL_NOTICE_ERROR,

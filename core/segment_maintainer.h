@@ -47,7 +47,7 @@ bool wal_segment_maintainer_owes(const struct wal_log *log, uint32_t index);
 /* Seals what is left (unless the log failed), then ends the thread. */
 void wal_segment_maintainer_stop(struct wal_log *log);
 
-/* retention.c. Removes what the options say; lock not held. */
-void wal_log_retain(struct wal_log *log);
+/* retention.c. Removes what the options say; lock not held. Return: whether there was any. */
+bool wal_log_retain(struct wal_log *log);
 
 #endif

@@ -35,9 +35,9 @@ struct wal_segment_writer {
 	uint32_t block_limit;
 	uint8_t *map; /* of the file; NULL after gather() */
 	struct wal_guard *guard;
-	uint8_t *gathered;  /* the current block, after gather(); NULL before */
-	uint32_t written;   /* of its data area: how much the file has */
-	int error;	    /* of a pwrite that failed: the file lacks what was appended */
+	uint8_t *gathered; /* the current block, after gather(); NULL before */
+	uint32_t written;  /* of its data area: how much the file has */
+	int error;	   /* of a pwrite that failed: the file lacks what was appended */
 
 	/* The append point. */
 	uint8_t *data; /* of the current block */

@@ -1049,10 +1049,8 @@ static const struct {
 	int error;
 	enum wal_io_method io_method;
 } starts[] = {
-	{OP(RENAME), -ENOSPC, WAL_IO_MAPPING},
-	{OP(RENAME), -EDQUOT, WAL_IO_MAPPING},
-	{OP(RENAME), -ENOSPC, WAL_IO_PWRITE},
-	{OP(PWRITE), -ENOSPC, WAL_IO_MAPPING},
+	{OP(RENAME), -ENOSPC, WAL_IO_MAPPING}, {OP(RENAME), -EDQUOT, WAL_IO_MAPPING},
+	{OP(RENAME), -ENOSPC, WAL_IO_PWRITE},  {OP(PWRITE), -ENOSPC, WAL_IO_MAPPING},
 	{OP(PWRITE), -EDQUOT, WAL_IO_MAPPING},
 };
 
@@ -1223,7 +1221,7 @@ START_TEST(a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later)
 	slot = store_slot(test_path(STORE));
 	ck_assert_uint_eq(slot.flags, 0);
 	ck_assert_uint_eq(slot.durable_event, 5); /* what was promised is not forgotten */
-	open_log(); /* mounted again: what the disk has */
+	open_log();				  /* mounted again: what the disk has */
 	ck_assert_uint_eq(position().next_event, 11);
 	ck_assert_uint_eq(store_slot(test_path(STORE)).incarnation, 2);
 }

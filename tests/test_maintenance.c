@@ -466,6 +466,49 @@ static void copy_store(void *ctx)
 		ck_abort_msg("the store is gone");
 }
 
+/*
+ * The rotating thread and recovery are not the only ones that need space to go on: here
+ * each segment that is removed gives some back.
+ */
+START_TEST(on_a_full_disk_what_need_not_be_kept_is_removed_so_that_writing_goes_on)
+{
+	open_log();
+	make_segments(8);
+	close_log();
+	handle.options.segment_size = 4096 + 16 * TEST_BLOCK; /* it needs a new segment */
+	handle.options.keep_segments = (uint32_t)_i;
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 1);
+	open_log();
+	ck_assert_int_eq(stats().no_space, _i == 0);
+	if (_i == 0) {
+		ck_assert_uint_eq(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 0);
+		return; /* nothing may be removed */
+	}
+	ck_assert_uint_ge(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 7);
+	log_put_lines(&handle, 81, 100);
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(what_need_not_be_kept_is_removed_while_the_disk_stays_full)
+{
+	open_log();
+	make_segments(8);
+	close_log();
+	handle.options.segment_size = 4096 + 16 * TEST_BLOCK;
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+	handle.options.keep_age_s = 3600;
+	open_log();
+	fault_io_set_clock(&fault, fault.io.now_ns(&fault.io) + 7200 * SECOND, 0);
+	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+	ck_assert_uint_ge(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 7);
+	fault_io_reset(&fault);
+	fault_io_set_clock(&fault, fault.io.now_ns(&fault.io) + SECOND, 0);
+	log_put_lines(&handle, 81, 100);
+	expect_sound_store();
+}
+END_TEST
+
 START_TEST(cut_off_at_any_call_retention_leaves_a_sound_store)
 {
 	uint64_t call = 0;
@@ -554,6 +597,9 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, a_damaged_segment_is_evidence_and_stays);
 	tcase_add_test(t, wal_meta_knows_what_is_kept_before_a_segment_is_removed);
 	tcase_add_test(t, a_segment_that_cannot_be_removed_is_told_and_tried_again);
+	tcase_add_loop_test(
+		t, on_a_full_disk_what_need_not_be_kept_is_removed_so_that_writing_goes_on, 0, 2);
+	tcase_add_test(t, what_need_not_be_kept_is_removed_while_the_disk_stays_full);
 	tcase_add_test(t, cut_off_at_any_call_retention_leaves_a_sound_store);
 }
 
