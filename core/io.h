@@ -46,6 +46,27 @@ static inline bool wal_is_no_space(int err)
 	return err == -ENOSPC || err == -EDQUOT;
 }
 
+/*
+ * As <walfs/wal.h> promises it: what the caller can do something about, or EIO. The
+ * system's own error says where and why: it goes into a notice.
+ */
+static inline int wal_public_error(int err)
+{
+	switch (err) {
+	case 0:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -EROFS:
+	case -EOVERFLOW:
+		return err;
+	default:
+		return -EIO;
+	}
+}
+
 /* An error of the process or the machine, which says nothing about the file. */
 static inline bool wal_is_out_of_resources(int err)
 {

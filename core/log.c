@@ -27,7 +27,7 @@ void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int e
 {
 	if (log->failed)
 		return;
-	log->failed = error;
+	log->failed = wal_public_error(error);
 	wal_log_notice(log, WAL_NOTICE_ERROR,
 		       "%s/%010" PRIu32
 		       ".wal: %s failed: %s; the log is read-only until it is mounted again",
@@ -164,10 +164,13 @@ static void note_starting(struct wal_log *log, uint32_t segment, int err)
 	log->starting_error = err;
 }
 
-/* Is it as if nobody had tried, once the segment before it goes on? */
+/*
+ * Is it as if nobody had tried, once the segment before it goes on? A file that has the
+ * name is not ours: it is left alone, and goes only if somebody moves it.
+ */
 static bool can_be_started_later(int err)
 {
-	return wal_is_no_space(err) || err == -ENOMEM;
+	return wal_is_no_space(err) || err == -ENOMEM || err == -EEXIST;
 }
 
 /*
@@ -193,11 +196,11 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	if (can_be_started_later(err)) {
 		wal_segment_writer_go_on(&log->writer);
 		note_starting(log, beginning.index, err);
-		return err;
+		return wal_public_error(err);
 	}
 	if (err) {
 		wal_log_fail(log, beginning.index, "starting it", err);
-		return err;
+		return log->failed;
 	}
 	note_starting(log, beginning.index, 0);
 	wal_log_add_entry(log, beginning.index);
@@ -233,7 +236,7 @@ static int rotate(struct wal_log *log)
 		err = wal_segment_preparer_wait(&log->preparer);
 		wal_latency_since(&log->telemetry, WAL_LATENCY_PREPARE_WAIT, start);
 		pthread_mutex_lock(&log->lock);
-		return log->failed ? -EROFS : err ? err : -EAGAIN;
+		return log->failed ? -EROFS : err ? wal_public_error(err) : -EAGAIN;
 	}
 	if (err)
 		return err;

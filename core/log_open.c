@@ -137,11 +137,16 @@ static void count_recovery(struct wal_log *log, const struct wal_recovery *rec)
 		wal_count_fault(&log->telemetry, rec->damaged[i].fault.kind);
 }
 
-static void preparing_changed(void *ctx, int error)
+static void preparing_changed(void *ctx, uint32_t segment, int error)
 {
 	struct wal_log *log = ctx;
 
-	if (error)
+	if (error == -EEXIST)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%010" PRIu32 ".wal: is in the way of the next segment and is "
+			       "left alone; writing goes on when it was moved away",
+			       log->path, segment);
+	else if (error)
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s: the next segment cannot be prepared: %s; trying again",
 			       log->path, strerror(-error));

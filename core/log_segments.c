@@ -559,8 +559,8 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	stats->incarnation = log->meta.incarnation;
 	stats->held_bytes = log->held_bytes;
 	stats->failed = log->failed;
-	stats->no_space = log->pending || wal_is_no_space(error) ||
-			  wal_is_no_space(log->starting_error);
+	stats->no_space =
+		log->pending || wal_is_no_space(error) || wal_is_no_space(log->starting_error);
 	for (sync = log->committer.first; sync; sync = sync->next)
 		stats->sync_waiters++;
 	if (log->writing) {

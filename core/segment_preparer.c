@@ -67,7 +67,7 @@ static void prepare_one(struct wal_segment_preparer *p)
 	if (err)
 		wal_count(p->telemetry, WAL_COUNT_PREPARE_ERRORS, 1);
 	if (p->changed && (err != 0) != (before != 0))
-		p->changed(p->changed_ctx, err);
+		p->changed(p->changed_ctx, shape.index, err);
 	pthread_mutex_lock(&p->lock);
 	p->error = err;
 	p->attempts++;

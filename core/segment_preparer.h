@@ -20,7 +20,7 @@ struct wal_segment_preparer {
 	struct wal_telemetry *telemetry;
 	enum wal_io_method io_method;
 	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
-	void (*changed)(void *ctx, int error);
+	void (*changed)(void *ctx, uint32_t segment, int error);
 	void *changed_ctx;
 	pthread_t thread;
 	bool running;

@@ -133,8 +133,8 @@ int wal_segment_writer_touch(struct wal_segment_writer *w)
 #ifdef MADV_POPULATE_WRITE
 	if (madvise(w->map + from, w->file_bytes - from, MADV_POPULATE_WRITE) == 0)
 		return 0;
-	if (errno != EINVAL)
-		return -errno;
+	if (errno != EINVAL) /* EFAULT: what would be SIGBUS */
+		return errno == EFAULT ? -EIO : -errno;
 #endif
 	touch_pages(w->map + from, w->map + w->file_bytes, page);
 	return wal_segment_writer_has_fault(w) ? -EIO : 0;

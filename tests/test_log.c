@@ -1269,6 +1269,69 @@ START_TEST(a_failed_rotation_never_loses_what_was_appended)
 }
 END_TEST
 
+static const int odd_errors[] = {-EPERM, -EACCES, -ENAMETOOLONG, -EFAULT, -ESTALE, -ENXIO};
+
+START_TEST(whatever_the_system_says_callers_are_told_an_io_error)
+{
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 5);
+	if (_i % 2)
+		fault_io_fail_ops(&fault, OP(RENAME), odd_errors[_i], 0);
+	else
+		fault_io_fail_ops(&fault, OP(FDATASYNC), odd_errors[_i], 0);
+	ck_fails(_i % 2 ? wal_log_rotate(wal) : wal_log_sync(wal), -EIO);
+	ck_fails(wal_log_sync(wal), -EIO);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	wal_log_stats(wal, &stats);
+	ck_assert_int_eq(stats.failed, -EIO);
+	ck_assert(log_noticed(&handle, strerror(-odd_errors[_i]))); /* where it says why */
+	ck_fails(log_close(&handle), -EIO);
+}
+END_TEST
+
+START_TEST(an_error_of_preparing_is_an_io_error_until_it_works)
+{
+	uint64_t last;
+
+	open_log();
+	fault_io_fail_ops(&fault, OP(CREATE), odd_errors[_i], 0);
+	last = fill_until(-EIO);
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_assert(log_noticed(&handle, strerror(-odd_errors[_i])));
+	ck_ok(wal_log_sync(wal));
+	fault_io_reset(&fault);
+	log_put_lines(&handle, last + 1, last + 200);
+	assert_log_lines(last + 200);
+}
+END_TEST
+
+START_TEST(a_file_in_the_way_of_a_segment_is_named_and_left_alone)
+{
+	const char *path;
+	struct bytes bytes;
+	uint64_t last;
+
+	open_log();
+	/* 0: one that is ready already; 1: one that is not. */
+	path = store_segment_path(test_path(STORE), _i == 0 ? 2 : 5);
+	file_write(path, "mine", 4);
+	last = fill_until(-EIO);
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_assert(log_noticed(&handle, _i == 0 ? "0000000002.wal" : "0000000005.wal"));
+	ck_ok(wal_log_sync(wal)); /* what is there is durable, and the log has not failed */
+	bytes = file_read(path);
+	ck_assert_uint_eq(bytes.size, 4);
+	bytes_free(&bytes);
+	ck_assert_int_eq(unlink(path), 0);
+	log_put_lines(&handle, last + 1, last + 200);
+	assert_log_lines(last + 200);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
 START_TEST(a_meta_file_that_cannot_be_written_makes_the_log_read_only)
 {
 	open_log();
@@ -1484,6 +1547,9 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later);
 	tcase_add_test(t, every_sync_of_a_failed_group_fails);
 	tcase_add_loop_test(t, a_failed_rotation_never_loses_what_was_appended, 0, 11);
+	tcase_add_loop_test(t, whatever_the_system_says_callers_are_told_an_io_error, 0, 6);
+	tcase_add_loop_test(t, an_error_of_preparing_is_an_io_error_until_it_works, 0, 6);
+	tcase_add_loop_test(t, a_file_in_the_way_of_a_segment_is_named_and_left_alone, 0, 2);
 	tcase_add_test(t, a_meta_file_that_cannot_be_written_makes_the_log_read_only);
 	tcase_add_test(t, a_truncated_active_file_is_an_error_and_the_process_lives);
 	tcase_add_test(t, a_sigbus_of_somebody_else_still_kills);

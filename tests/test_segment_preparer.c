@@ -155,9 +155,10 @@ static struct {
 	int errors[8];
 } changes;
 
-static void on_change(void *ctx, int error)
+static void on_change(void *ctx, uint32_t segment, int error)
 {
 	(void)ctx;
+	ck_assert_uint_eq(segment, 1);
 	if (changes.calls < 8)
 		changes.errors[changes.calls] = error;
 	changes.calls++;
