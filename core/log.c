@@ -176,7 +176,8 @@ static bool can_be_started_later(int err)
 /*
  * No sync here: what the new segment takes outlives the process by its name, and
  * a sync of it waits for the old one's (docs/DESIGN.md has the order and why).
- * Return: 0; else `next` is still the caller's, and if the log did not fail, nothing was done.
+ * Return: 0; -ENOENT if the file of `next` was removed; -ENOSPC ... In the end `next` is still
+ * the caller's, and if the log did not fail, nothing was done.
  */
 static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 {
@@ -198,6 +199,10 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 		note_starting(log, beginning.index, err);
 		return wal_public_error(err);
 	}
+	if (err == -ENOENT && log->made_again != beginning.index) {
+		wal_segment_writer_go_on(&log->writer);
+		return err;
+	}
 	if (err) {
 		wal_log_fail(log, beginning.index, "starting it", err);
 		return log->failed;
@@ -207,6 +212,39 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	wal_segment_maintainer_add(log, &log->writer, log->io->now_ns(log->io));
 	take_writer(log, next);
 	return 0;
+}
+
+/* Return: what rotate() says. */
+static int give_up_next(struct wal_log *log, struct wal_segment_writer *next, int err)
+{
+	uint32_t index = next->header.index;
+
+	if (!log->failed && err != -ENOENT) {
+		wal_segment_preparer_give_back(&log->preparer, next);
+		return err;
+	}
+	wal_segment_writer_close(next, false);
+	if (log->failed)
+		return err;
+	wal_log_notice(log, WAL_NOTICE_WARNING,
+		       "%s/%010" PRIu32 ".wal" WAL_PREPARED_SUFFIX
+		       ": somebody removed it; it is made again",
+		       log->path, index);
+	log->made_again = index;
+	wal_segment_preparer_make_again(&log->preparer, index);
+	return -EAGAIN;
+}
+
+/* Nothing can be made in a directory that was removed. */
+static int preparing_failed(struct wal_log *log, int err)
+{
+	if (log->failed)
+		return -EROFS;
+	if (err == -ENOENT) {
+		wal_log_fail(log, log->writer.header.index + 1, "preparing it", err);
+		return log->failed;
+	}
+	return err ? wal_public_error(err) : -EAGAIN;
 }
 
 /*
@@ -236,17 +274,13 @@ static int rotate(struct wal_log *log)
 		err = wal_segment_preparer_wait(&log->preparer);
 		wal_latency_since(&log->telemetry, WAL_LATENCY_PREPARE_WAIT, start);
 		pthread_mutex_lock(&log->lock);
-		return log->failed ? -EROFS : err ? wal_public_error(err) : -EAGAIN;
+		return preparing_failed(log, err);
 	}
 	if (err)
 		return err;
 	err = switch_segment(log, &next);
-	if (err && !log->failed)
-		wal_segment_preparer_give_back(&log->preparer, &next);
-	else if (err)
-		wal_segment_writer_close(&next, false);
 	if (err)
-		return err;
+		return give_up_next(log, &next, err);
 	wal_count(&log->telemetry, WAL_COUNT_ROTATIONS, 1);
 	wal_latency_since(&log->telemetry, WAL_LATENCY_ROTATE, start);
 	return 0;

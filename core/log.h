@@ -52,6 +52,7 @@ struct wal_log {
 	bool pending;	    /* recovery, or the first segment, had no space */
 	bool retrying;	    /* somebody is at it */
 	uint64_t retry_ns;  /* when to try that again; CLOCK_REALTIME */
+	uint32_t made_again; /* its prepared file was removed once; 0: none */
 	int starting_error; /* of the last attempt to begin a segment that was ready; 0: none */
 	bool resume_due;    /* META(RESUME) goes before the next event */
 	uint32_t resume_bits;

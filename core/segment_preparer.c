@@ -71,7 +71,9 @@ static void prepare_one(struct wal_segment_preparer *p)
 	pthread_mutex_lock(&p->lock);
 	p->error = err;
 	p->attempts++;
-	if (!err) {
+	if (!err && shape.index != p->shape.index) {
+		wal_segment_writer_close(&w, false);
+	} else if (!err) {
 		p->queue[p->count++] = w;
 		p->shape.index++;
 	}
@@ -163,6 +165,17 @@ void wal_segment_preparer_give_back(struct wal_segment_preparer *p,
 	p->queue[0] = *w;
 	p->count++;
 	pthread_cond_broadcast(&p->ready);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* What is being prepared meanwhile has a larger index, and is dropped when it is ready. */
+void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t index)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->count > 0)
+		wal_segment_writer_close(&p->queue[--p->count], false);
+	p->shape.index = index;
+	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 }
 

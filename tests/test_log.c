@@ -1269,6 +1269,80 @@ START_TEST(a_failed_rotation_never_loses_what_was_appended)
 }
 END_TEST
 
+static const char *prepared_path(uint32_t index)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s.new", store_segment_path(test_path(STORE), index));
+	return path;
+}
+
+START_TEST(a_prepared_file_that_was_removed_is_made_again)
+{
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.prepare_segments = 3;
+	ck_ok(log_open(&handle));
+	wal = handle.log;
+	settle();
+	log_put_lines(&handle, 1, 10);
+	for (int i = 2; i <= 4; i++) /* some, or all, or just a later one */
+		if (_i & 1 << (i - 2))
+			ck_assert_int_eq(unlink(prepared_path((uint32_t)i)), 0);
+	for (int i = 1; i <= 6; i++) {
+		ck_ok(wal_log_rotate(wal));
+		log_put_lines(&handle, 10 * (uint64_t)i + 1, 10 * (uint64_t)i + 10);
+	}
+	ck_assert_uint_eq(position().segment, 7);
+	assert_log_lines(70);
+	ck_assert(log_noticed(&handle, "made again"));
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(a_prepared_file_that_is_gone_again_and_again_fails_the_log)
+{
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	fault_io_fail_ops(&fault, OP(RENAME), -ENOENT, 0);
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	assert_log_lines(10);
+	ck_fails(log_close(&handle), -EIO);
+}
+END_TEST
+
+/* rm -rf, while the log has it open. */
+static void remove_store(void)
+{
+	int dirfd = open(test_path(STORE), O_RDONLY | O_DIRECTORY);
+	struct listing listing;
+
+	ck_assert_int_ge(dirfd, 0);
+	list_dir(test_path(STORE), &listing);
+	for (size_t i = 0; i < listing.count; i++)
+		ck_assert_int_eq(unlinkat(dirfd, listing.files[i].name, 0), 0);
+	close(dirfd);
+	ck_assert_int_eq(rmdir(test_path(STORE)), 0);
+}
+
+START_TEST(a_directory_that_is_gone_fails_the_log)
+{
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	remove_store();
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_fails(wal_log_sync(wal), -EIO);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	wal_log_stats(wal, &stats);
+	ck_assert_int_eq(stats.failed, -EIO);
+	ck_assert(log_noticed(&handle, "No such file"));
+	log_close(&handle);
+}
+END_TEST
+
 static const int odd_errors[] = {-EPERM, -EACCES, -ENAMETOOLONG, -EFAULT, -ESTALE, -ENXIO};
 
 START_TEST(whatever_the_system_says_callers_are_told_an_io_error)
@@ -1547,6 +1621,9 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later);
 	tcase_add_test(t, every_sync_of_a_failed_group_fails);
 	tcase_add_loop_test(t, a_failed_rotation_never_loses_what_was_appended, 0, 11);
+	tcase_add_loop_test(t, a_prepared_file_that_was_removed_is_made_again, 1, 8);
+	tcase_add_test(t, a_prepared_file_that_is_gone_again_and_again_fails_the_log);
+	tcase_add_test(t, a_directory_that_is_gone_fails_the_log);
 	tcase_add_loop_test(t, whatever_the_system_says_callers_are_told_an_io_error, 0, 6);
 	tcase_add_loop_test(t, an_error_of_preparing_is_an_io_error_until_it_works, 0, 6);
 	tcase_add_loop_test(t, a_file_in_the_way_of_a_segment_is_named_and_left_alone, 0, 2);

@@ -171,7 +171,7 @@ const char *wal_state_name(enum wal_state state);
 struct wal_segment_info {
 	uint32_t index;
 	enum wal_state state;
-	uint8_t log[16]; /* UUID, big-endian as it is printed */
+	uint8_t log[16];	/* UUID, big-endian as it is printed */
 	uint64_t first_event;
 	uint64_t last_event; /* first_event - 1 while there is none */
 	uint32_t event_count;
@@ -400,10 +400,10 @@ struct wal_log_options {
 	struct wal_framing framing; /* noted in every segment */
 	uint32_t sync_interval_ms;  /* 0: only when asked */
 	enum wal_io_method io_method;
-	bool meta_strict;	   /* a sync is answered only when wal.meta knows of it, too */
-	uint32_t prepare_segments; /* kept ready ahead, 1..8; 0: 2 */
-	uint32_t rotate_age_s;	   /* seal a segment that is older and not empty; 0: never */
-	uint32_t keep_segments;	   /* remove the oldest sealed ones beyond these; 0: keep all */
+	bool meta_strict;	    /* a sync is answered only when wal.meta knows of it, too */
+	uint32_t prepare_segments;  /* kept ready ahead, 1..8; 0: 2 */
+	uint32_t rotate_age_s;	    /* seal a segment that is older and not empty; 0: never */
+	uint32_t keep_segments;	    /* remove the oldest sealed ones beyond these; 0: keep all */
 	uint64_t keep_bytes;
 	uint32_t keep_age_s;   /* since sealing; one sealed segment is kept whatever its age */
 	wal_notice_fn *notice; /* from any thread of the log; NULL: not wanted */
