@@ -428,11 +428,9 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t own = hold ? hold->cost_bytes : 0;
 	size_t done = 0;
-	int err = get_ready(log);
+	int err = append_resume(log, now);
 	bool roomy;
 
-	if (!err)
-		err = append_resume(log, now);
 	roomy = !err && surely_fits(log, batch);
 	while (!err && done < batch->count) {
 		err = append_one(log, &batch->records[done], now, own, roomy);
@@ -463,9 +461,12 @@ ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, si
 	if (result)
 		return result;
 	pthread_mutex_lock(&log->lock);
-	first = log->writer.next_event;
-	result = append_all(log, &batch, hold);
-	wal_count_owned(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
+	result = get_ready(log);
+	if (!result) {
+		first = log->writer.next_event;
+		result = append_all(log, &batch, hold);
+		wal_count_owned(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
+	}
 	pthread_mutex_unlock(&log->lock);
 	if (result < 0)
 		wal_count(&log->telemetry, WAL_COUNT_APPEND_ERRORS, 1);

@@ -1118,6 +1118,28 @@ START_TEST(a_full_disk_still_opens_and_serves_reads)
 }
 END_TEST
 
+START_TEST(after_a_start_on_a_full_disk_only_what_was_appended_is_counted)
+{
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	ck_ok(wal_log_rotate(wal));
+	close_log();
+	ck_assert_int_eq(unlink(store_segment_path(test_path(STORE), 2)), 0);
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+	open_log_unsettled();
+	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+	fault_io_reset(&fault);
+	usleep(250000);
+	log_put_lines(&handle, 51, 52);
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_EVENTS], 2);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_APPENDS], 2);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_APPEND_ERRORS], 1);
+}
+END_TEST
+
 START_TEST(without_space_for_recovery_a_sync_is_no_success)
 {
 	open_log();
@@ -1614,6 +1636,7 @@ static void add_failing(Suite *suite)
 			    5);
 	tcase_add_test(t, one_attempt_to_start_a_segment_without_space_costs_one_append);
 	tcase_add_test(t, a_full_disk_still_opens_and_serves_reads);
+	tcase_add_test(t, after_a_start_on_a_full_disk_only_what_was_appended_is_counted);
 	tcase_add_test(t, without_space_for_recovery_a_sync_is_no_success);
 	tcase_add_test(t, a_sparse_active_segment_gets_its_blocks_before_it_is_written);
 	tcase_add_test(t, a_sparse_active_segment_on_a_full_disk_opens_and_is_readable);
