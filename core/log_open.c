@@ -235,6 +235,26 @@ static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error
 	return err ? wal_error_set(error, err, "%s: no threads: %s", log->path, strerror(-err)) : 0;
 }
 
+/* Each plan knows all that is still to do, so the largest number is the whole of it. */
+static void owe(struct wal_log *log, const struct wal_recovery *rec)
+{
+	struct wal_owed *owed = &log->owed;
+
+	owed->bits |= rec->bits;
+	if (rec->next.dropped_segments > owed->dropped_segments)
+		owed->dropped_segments = rec->next.dropped_segments;
+	if (rec->next.dropped_bytes > owed->dropped_bytes)
+		owed->dropped_bytes = rec->next.dropped_bytes;
+}
+
+static void say_what_is_owed(const struct wal_log *log, struct wal_recovery *rec)
+{
+	rec->bits |= log->owed.bits;
+	rec->next.recovery |= log->owed.bits;
+	rec->next.dropped_segments = log->owed.dropped_segments;
+	rec->next.dropped_bytes = log->owed.dropped_bytes;
+}
+
 /* An append came while there was no segment to append to. Lock held; dropped now and then. */
 int wal_log_try_again(struct wal_log *log)
 {
@@ -250,8 +270,11 @@ int wal_log_try_again(struct wal_log *log)
 	rec.notice = NULL; /* the plan was told at the start */
 	err = wal_recovery_plan(&rec, &error);
 	rec.notice = log->asked.notice;
-	if (!err)
+	if (!err) {
+		owe(log, &rec);
+		say_what_is_owed(log, &rec);
 		err = go_on(log, &rec, &error);
+	}
 	wal_recovery_destroy(&rec);
 	log->retrying = false;
 	log->retry_ns = log->io->now_ns(log->io) + RETRY_NS;
@@ -289,6 +312,7 @@ static int open_for_writing(struct wal_log *log, struct wal_recovery *rec, struc
 	err = go_on(log, rec, error);
 	pthread_mutex_unlock(&log->lock);
 	if (wal_is_no_space(err) && !rec->is_new) { /* R11 */
+		owe(log, rec);
 		log->pending = true;
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s; appends fail until there is space, reading works", error->text);

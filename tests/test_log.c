@@ -1140,6 +1140,46 @@ START_TEST(after_a_start_on_a_full_disk_only_what_was_appended_is_counted)
 }
 END_TEST
 
+/* The segment's record, as it is on the disk. */
+static struct wal_segment_info segment_info(uint32_t index)
+{
+	struct wal_segment_info info;
+
+	ck_ok(wal_log_segment_info(wal, index, &info));
+	return info;
+}
+
+START_TEST(what_recovery_dropped_is_not_forgotten_while_there_is_no_space)
+{
+	struct wal_segment_info info;
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	close_log();
+	file_flip(store_segment_path(test_path(STORE), 1), 4096 + 4000, 1); /* a torn tail */
+	if (_i == 1)
+		ck_assert_int_eq(unlink(test_path(STORE "/wal.meta")), 0);
+	/* The tail is cut and the segment sealed; the next one finds no space. */
+	fault_io_fail_ops(&fault, _i == 2 ? OP(RENAME) : OP(ALLOCATE), -ENOSPC, 0);
+	fault.fail_after = _i == 1; /* wal.meta is made */
+	open_log_unsettled();
+	for (int i = 0; i < 2; i++) {
+		ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+		usleep(250000);
+	}
+	fault_io_reset(&fault);
+	log_put_lines(&handle, 51, 60);
+	info = segment_info(2);
+	ck_assert_uint_ne(info.recovery & WAL_RECOVERY_TAIL_DROPPED, 0);
+	ck_assert_int_eq((info.recovery & WAL_RECOVERY_POSITION_LOST) != 0, _i == 1);
+	ck_assert_uint_gt(info.dropped_bytes, 0);
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_DROPPED_BYTES], info.dropped_bytes);
+	assert_log_lines(60);
+}
+END_TEST
+
 START_TEST(without_space_for_recovery_a_sync_is_no_success)
 {
 	open_log();
@@ -1637,6 +1677,8 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, one_attempt_to_start_a_segment_without_space_costs_one_append);
 	tcase_add_test(t, a_full_disk_still_opens_and_serves_reads);
 	tcase_add_test(t, after_a_start_on_a_full_disk_only_what_was_appended_is_counted);
+	tcase_add_loop_test(t, what_recovery_dropped_is_not_forgotten_while_there_is_no_space, 0,
+			    3);
 	tcase_add_test(t, without_space_for_recovery_a_sync_is_no_success);
 	tcase_add_test(t, a_sparse_active_segment_gets_its_blocks_before_it_is_written);
 	tcase_add_test(t, a_sparse_active_segment_on_a_full_disk_opens_and_is_readable);
