@@ -291,21 +291,19 @@ static bool is_empty(const struct wal_log *log)
 	return log->writer.next_event == log->writer.header.first_event_id;
 }
 
+/* What keeps it from rotating was told when it began: preparing, or starting a segment. */
 void wal_log_rotate_by_age(struct wal_log *log)
 {
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t age_ns = log->asked.rotate_age_s * UINT64_C(1000000000);
-	int err;
 
 	if (log->failed || !log->writing || is_empty(log) ||
 	    log->writer.header.index == WAL_LAST_SEGMENT_INDEX ||
 	    now < log->writer.header.created_ns || now - log->writer.header.created_ns < age_ns ||
-	    log->maintainer.count == WAL_CLOSED_MAX)
+	    log->maintainer.count == WAL_CLOSED_MAX ||
+	    wal_segment_preparer_ready(&log->preparer, NULL) == 0)
 		return;
-	err = rotate(log);
-	if (err && err != -EAGAIN && !log->failed)
-		wal_log_notice(log, WAL_NOTICE_WARNING, "%s: cannot rotate by age now: %s",
-			       log->path, strerror(-err));
+	rotate(log);
 }
 
 /* --- appending -------------------------------------------------------------------------------- */

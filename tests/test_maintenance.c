@@ -326,6 +326,46 @@ END_TEST
 
 /* --- retention --------------------------------------------------------------------------- */
 
+/* 0: no segment can be prepared; 1: none can be started. */
+START_TEST(rotation_by_age_without_space_waits_and_is_told_once)
+{
+	struct wal_stats now;
+	unsigned told;
+
+	handle.options.rotate_age_s = 60;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	if (_i == 0) {
+		while (stats().ready_segments == 0)
+			usleep(1000);
+		fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+		log_put_lines(&handle, 1, 5);
+		ck_ok(wal_log_rotate(wal)); /* into the one that was ready */
+	} else {
+		fault_io_fail_ops(&fault, OP(RENAME), -ENOSPC, 0);
+	}
+	log_put_lines(&handle, _i == 0 ? 6 : 1, 10);
+	fault_io_set_clock(&fault, TEST_TIME + 120 * SECOND, 0);
+	for (int ms = 0; ms < 5000 && !stats().no_space; ms++)
+		usleep(1000);
+	told = handle.notices.warnings;
+	ck_assert_uint_eq(told, 1);
+	usleep(2500000); /* it looks twice and more */
+	now = stats();
+	ck_assert_uint_eq(handle.notices.warnings, told);
+	ck_assert_uint_eq(now.counters[WAL_COUNT_PREPARE_WAITS], 0);
+	ck_assert(now.no_space);
+	fault_io_reset(&fault);
+	for (int ms = 0; ms < 5000 &&
+			 stats().counters[WAL_COUNT_ROTATIONS] == now.counters[WAL_COUNT_ROTATIONS];
+	     ms++)
+		usleep(1000);
+	ck_assert_uint_gt(stats().counters[WAL_COUNT_ROTATIONS], now.counters[WAL_COUNT_ROTATIONS]);
+	log_put_lines(&handle, 11, 20);
+	expect_sound_store();
+}
+END_TEST
+
 START_TEST(nothing_is_removed_unless_an_option_says_so)
 {
 	open_log();
@@ -589,6 +629,7 @@ static void add_keeping(Suite *suite)
 	TCase *t = test_case(suite, "keeping", 60);
 
 	tcase_add_checked_fixture(t, begin, end);
+	tcase_add_loop_test(t, rotation_by_age_without_space_waits_and_is_told_once, 0, 2);
 	tcase_add_test(t, nothing_is_removed_unless_an_option_says_so);
 	tcase_add_test(t, only_so_many_segments_are_kept);
 	tcase_add_test(t, only_so_many_bytes_are_kept);
