@@ -479,10 +479,26 @@ static bool unsealed_tail(struct wal_log *log, uint32_t index, struct wal_tail *
 }
 
 /*
- * A file that is about to be cut and sealed is not for reading: the wait is short.
- * Return: whether the segment is the active one, with its tail.
+ * What is being written is read through the writer's file, also when somebody took its
+ * name away. Return: a descriptor to read from, or -errno.
  */
-static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_tail *tail)
+static int open_writers_file(const struct wal_segment_writer *w)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", w->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) /* no /proc */
+		fd = openat(w->dirfd, w->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * A file that is about to be cut and sealed is not for reading: the wait is short.
+ * Return: whether the segment is the active one, with its tail and its file opened.
+ */
+static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_tail *tail, int *fd)
 {
 	bool active;
 
@@ -490,22 +506,34 @@ static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_ta
 	while (wal_segment_maintainer_find(log, index))
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
 	active = log->writing && index == log->writer.header.index;
-	if (active)
+	if (active) {
 		wal_segment_writer_tail(&log->writer, tail);
+		*fd = open_writers_file(&log->writer);
+	}
 	pthread_mutex_unlock(&log->lock);
 	return active;
+}
+
+static int open_live(int fd, uint32_t index, const struct wal_tail *tail,
+		     struct wal_segment_reader **reader, struct wal_fault *fault)
+{
+	if (fd >= 0)
+		return wal_segment_reader_open_live(fd, index, tail, reader, fault);
+	*reader = NULL;
+	if (fault)
+		*fault = (struct wal_fault){
+			.kind = WAL_FAULT_IO, .segment = index, .block = WAL_NO_BLOCK};
+	return fd;
 }
 
 int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
 			struct wal_segment_reader **reader, struct wal_fault *fault)
 {
-	char name[WAL_NAME_MAX];
 	struct wal_tail tail;
-	int err;
+	int err, fd;
 
-	wal_segment_name(index, name);
-	if (wait_until_sealed(log, index, &tail))
-		return wal_segment_reader_open_live(log->dirfd, name, index, &tail, reader, fault);
+	if (wait_until_sealed(log, index, &tail, &fd))
+		return open_live(fd, index, &tail, reader, fault);
 	err = open_finished(log, index, flags, reader, fault);
 	if (err || !is_of_another_log(log, wal_segment_reader_info(*reader)))
 		return err;
