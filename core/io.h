@@ -31,6 +31,8 @@ struct wal_io {
 	int (*rename)(const struct wal_io *io, int dirfd, const char *from, const char *to);
 	int (*unlink)(const struct wal_io *io, int dirfd, const char *name);
 	uint64_t (*now_ns)(const struct wal_io *io); /* CLOCK_REALTIME */
+	/* What this process may still allocate there, at most; UINT64_MAX: not known. */
+	uint64_t (*free_bytes)(const struct wal_io *io, int dirfd);
 };
 
 extern const struct wal_io wal_io_system;

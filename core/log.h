@@ -56,16 +56,17 @@ struct wal_log {
 	pthread_mutex_t lock; /* everything below, but for the two threads' own */
 	struct wal_meta meta; /* parameters and UUID; constant after open */
 	struct wal_segment_writer writer;
-	bool writing;	      /* writer is open */
-	bool mapping_lost;    /* SIGBUS: what the last batch stored may be gone */
-	int failed;	      /* the error that made the log read-only; 0: none */
-	bool pending;	      /* recovery, or the first segment, had no space */
-	struct wal_owed owed; /* what the part of it that was done has to say */
-	bool retrying;	      /* somebody is at it */
-	uint64_t retry_ns;    /* when to try that again; CLOCK_REALTIME */
-	uint32_t made_again;  /* its prepared file was removed once; 0: none */
-	int starting_error;   /* of the last attempt to begin a segment that was ready; 0: none */
-	bool resume_due;      /* META(RESUME) goes before the next event */
+	bool writing;	       /* writer is open */
+	bool mapping_lost;     /* SIGBUS: what the last batch stored may be gone */
+	int failed;	       /* the error that made the log read-only; 0: none */
+	bool pending;	       /* recovery, or the first segment, had no space */
+	struct wal_owed owed;  /* what the part of it that was done has to say */
+	uint64_t needed_bytes; /* what it takes at least; 0: not known */
+	bool retrying;	       /* somebody is at it */
+	uint64_t retry_ns;     /* when to try that again; CLOCK_REALTIME */
+	uint32_t made_again;   /* its prepared file was removed once; 0: none */
+	int starting_error;    /* of the last attempt to begin a segment that was ready; 0: none */
+	bool resume_due;       /* META(RESUME) goes before the next event */
 	uint32_t resume_bits;
 	uint32_t view_current;	       /* not writing: the segment that `current` shows */
 	uint64_t held_bytes;	       /* room promised to holds */

@@ -204,6 +204,8 @@ static int begin_with_retention(struct wal_log *log, const struct wal_recovery *
 
 	if (!wal_is_no_space(err))
 		return err;
+	/* What a segment that is there lacks is not known. */
+	log->needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
 	pthread_mutex_unlock(&log->lock);
 	removed = wal_log_retain(log);
 	pthread_mutex_lock(&log->lock);
@@ -255,17 +257,36 @@ static void say_what_is_owed(const struct wal_log *log, struct wal_recovery *rec
 	rec->next.dropped_bytes = log->owed.dropped_bytes;
 }
 
-/* An append came while there was no segment to append to. Lock held; dropped now and then. */
-int wal_log_try_again(struct wal_log *log)
+/*
+ * Looking for what is to be done can read a whole segment, in the thread that serves all
+ * others: not while it is known that there is no space for the result.
+ */
+static bool is_still_full(const struct wal_log *log)
 {
-	uint64_t now = log->io->now_ns(log->io);
+	return log->io->free_bytes(log->io, log->dirfd) < log->needed_bytes;
+}
+
+/* Lock held; dropped while segments are removed that need not be kept. */
+static bool may_have_space(struct wal_log *log)
+{
+	bool removed;
+
+	if (!is_still_full(log))
+		return true;
+	pthread_mutex_unlock(&log->lock);
+	removed = wal_log_retain(log);
+	pthread_mutex_lock(&log->lock);
+	return removed && !is_still_full(log);
+}
+
+static int plan_and_go_on(struct wal_log *log)
+{
 	struct wal_recovery rec;
 	struct wal_error error;
 	int err;
 
-	if (log->retrying || (now < log->retry_ns && log->retry_ns - now <= RETRY_NS))
+	if (!may_have_space(log))
 		return -ENOSPC;
-	log->retrying = true;
 	init_recovery(log, &rec);
 	rec.notice = NULL; /* the plan was told at the start */
 	err = wal_recovery_plan(&rec, &error);
@@ -276,6 +297,19 @@ int wal_log_try_again(struct wal_log *log)
 		err = go_on(log, &rec, &error);
 	}
 	wal_recovery_destroy(&rec);
+	return err;
+}
+
+/* An append came while there was no segment to append to. Lock held; dropped now and then. */
+int wal_log_try_again(struct wal_log *log)
+{
+	uint64_t now = log->io->now_ns(log->io);
+	int err;
+
+	if (log->retrying || (now < log->retry_ns && log->retry_ns - now <= RETRY_NS))
+		return -ENOSPC;
+	log->retrying = true;
+	err = plan_and_go_on(log);
 	log->retrying = false;
 	log->retry_ns = log->io->now_ns(log->io) + RETRY_NS;
 	if (err && !wal_is_no_space(err))

@@ -8,6 +8,8 @@
 
 /* After a failure it is tried again at once if somebody waits, else this often. */
 #define RETRY_MS 1000
+/* While there is no space for one, who waits gets the answer of an attempt as young as this. */
+#define YOUNG_NS UINT64_C(20000000)
 
 /* A log that fills a segment in less than this is being filled in bulk. */
 #define BULK_NS UINT64_C(1000000000)
@@ -33,12 +35,24 @@ static int make_ready(struct wal_segment_writer *w, enum wal_io_method io_method
 	return err || io_method == WAL_IO_PWRITE ? err : wal_segment_writer_touch(w);
 }
 
+/*
+ * Looked at first: an allocation that fails half-way has taken, for that while, the last
+ * of what others need too.
+ */
+static bool has_space(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape)
+{
+	return p->io->free_bytes(p->io, p->dirfd) >= shape->file_bytes;
+}
+
 static int prepare(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape,
 		   bool hurry, struct wal_segment_writer *w)
 {
 	uint64_t start = wal_clock_ns();
-	int err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
+	int err;
 
+	if (!has_space(p, shape))
+		return -ENOSPC;
+	err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
 	if (err)
 		return err;
 	err = make_ready(w, p->io_method, hurry);
@@ -71,6 +85,7 @@ static void prepare_one(struct wal_segment_preparer *p)
 	pthread_mutex_lock(&p->lock);
 	p->error = err;
 	p->attempts++;
+	p->tried_ns = p->io->now_ns(p->io);
 	if (!err && shape.index != p->shape.index) {
 		wal_segment_writer_close(&w, false);
 	} else if (!err) {
@@ -179,12 +194,26 @@ void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t in
 	pthread_mutex_unlock(&p->lock);
 }
 
+/* Lock held. Whether a quota has room again cannot be asked: that answer is repeated. */
+static bool is_still_full(const struct wal_segment_preparer *p)
+{
+	uint64_t now = p->io->now_ns(p->io);
+
+	return p->count == 0 && wal_is_no_space(p->error) && now >= p->tried_ns &&
+	       now - p->tried_ns < YOUNG_NS && (p->error == -EDQUOT || !has_space(p, &p->shape));
+}
+
 int wal_segment_preparer_wait(struct wal_segment_preparer *p)
 {
 	uint64_t seen;
 	int err;
 
 	pthread_mutex_lock(&p->lock);
+	if (is_still_full(p)) {
+		err = p->error;
+		pthread_mutex_unlock(&p->lock);
+		return err;
+	}
 	seen = p->attempts;
 	p->needed = true;
 	pthread_cond_signal(&p->wake);

@@ -34,6 +34,7 @@ struct wal_segment_preparer {
 	unsigned depth;
 	int error;	   /* of the last attempt */
 	uint64_t attempts; /* so far */
+	uint64_t tried_ns; /* when the last one ended; CLOCK_REALTIME */
 	bool needed;	   /* somebody waits */
 	uint64_t taken_ns; /* when one was last taken; 0: never */
 	bool in_bulk;	   /* and that was soon after the one before */
@@ -52,7 +53,8 @@ void wal_segment_preparer_give_back(struct wal_segment_preparer *p,
 void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t index);
 /*
  * Waits until one is ready, or until an attempt to make one has failed: after -ENOSPC
- * each call has it tried anew. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...
+ * each call has it tried anew, unless one failed just now and nothing says that there is
+ * space. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...
  */
 int wal_segment_preparer_wait(struct wal_segment_preparer *p);
 /* How many are ready; error (may be NULL) gets that of the last attempt. Any thread. */

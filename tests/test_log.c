@@ -14,6 +14,7 @@
 #include "tests/support.h"
 
 #define STORE "store"
+#define FILE_BYTES (4096 + 4 * TEST_BLOCK)
 #define OP(name) (1u << FAULT_OP_##name)
 
 static struct fault_io fault;
@@ -1180,6 +1181,31 @@ START_TEST(what_recovery_dropped_is_not_forgotten_while_there_is_no_space)
 }
 END_TEST
 
+START_TEST(recovery_is_not_tried_while_it_is_seen_that_there_is_no_space)
+{
+	uint64_t calls;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	ck_ok(wal_log_rotate(wal));
+	close_log();
+	ck_assert_int_eq(unlink(store_segment_path(test_path(STORE), 2)), 0);
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+	open_log_unsettled();
+	calls = fault.calls;
+	fault.free_bytes = FILE_BYTES - 1;
+	for (int i = 0; i < 3; i++) {
+		ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+		usleep(250000);
+	}
+	ck_assert_uint_eq(fault.calls, calls); /* not even a file was made */
+	fault_io_reset(&fault);
+	fault.free_bytes = FILE_BYTES;
+	log_put_lines(&handle, 51, 60);
+	assert_log_lines(60);
+}
+END_TEST
+
 START_TEST(without_space_for_recovery_a_sync_is_no_success)
 {
 	open_log();
@@ -1680,6 +1706,7 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, after_a_start_on_a_full_disk_only_what_was_appended_is_counted);
 	tcase_add_loop_test(t, what_recovery_dropped_is_not_forgotten_while_there_is_no_space, 0,
 			    3);
+	tcase_add_test(t, recovery_is_not_tried_while_it_is_seen_that_there_is_no_space);
 	tcase_add_test(t, without_space_for_recovery_a_sync_is_no_success);
 	tcase_add_test(t, a_sparse_active_segment_gets_its_blocks_before_it_is_written);
 	tcase_add_test(t, a_sparse_active_segment_on_a_full_disk_opens_and_is_readable);
