@@ -499,5 +499,5 @@ int wal_log_close(struct wal_log *log)
 							    !err && !log->pending, false);
 	}
 	free_log(log);
-	return err ? err : written;
+	return wal_public_error(err ? err : written);
 }

@@ -138,7 +138,7 @@ int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t fir
 
 int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool skip_write)
 {
-	int err = 0;
+	int err;
 
 	if (mc->running) {
 		pthread_mutex_lock(&mc->lock);
@@ -154,7 +154,8 @@ int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool 
 	 * what was promised since the last write would be below no D. A failed write of
 	 * wal.meta itself is not tried again.
 	 */
-	if (!skip_write && !mc->error) {
+	err = mc->error;
+	if (!skip_write && !err) {
 		mc->meta.clean = clean;
 		err = wal_meta_store_write(&mc->store, &mc->meta);
 	}

@@ -46,7 +46,7 @@ int wal_meta_coordinator_flush(struct wal_meta_coordinator *mc);
 int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t first_segment);
 /*
  * Ends the thread, writes once more (clean: the log was closed in order) unless
- * skip_write or a write failed, and closes. Return: 0 or -errno.
+ * skip_write or a write failed, and closes. Return: 0, or the error of that write.
  */
 int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool skip_write);
 
