@@ -155,7 +155,10 @@ static void preparing_changed(void *ctx, uint32_t segment, int error)
 			       log->path);
 }
 
-/* The threads around the writer. Return: 0 or -errno. */
+/*
+ * Lock held: others may look at what is started here. The threads around the writer.
+ * Return: 0 or -errno.
+ */
 static int start_workers(struct wal_log *log)
 {
 	struct wal_segment_preparer *p = &log->preparer;

@@ -579,9 +579,9 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 
 	memset(stats, 0, sizeof(*stats));
 	wal_telemetry_read(&log->telemetry, stats);
+	pthread_mutex_lock(&log->lock);
 	if (log->preparer.running)
 		stats->ready_segments = wal_segment_preparer_ready(&log->preparer, &error);
-	pthread_mutex_lock(&log->lock);
 	stats_of_segments(log, stats);
 	stats->durable_event = log->durable.event;
 	stats->incarnation = log->meta.incarnation;

@@ -1141,6 +1141,37 @@ START_TEST(after_a_start_on_a_full_disk_only_what_was_appended_is_counted)
 }
 END_TEST
 
+static void *look(void *stop)
+{
+	struct wal_stats stats;
+
+	while (!atomic_load((atomic_bool *)stop))
+		wal_log_stats(wal, &stats);
+	return NULL;
+}
+
+/* For the thread sanitizer, above all. */
+START_TEST(a_log_can_be_looked_at_while_it_finds_space_again)
+{
+	atomic_bool stop = false;
+	pthread_t thread;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	ck_ok(wal_log_rotate(wal));
+	close_log();
+	ck_assert_int_eq(unlink(store_segment_path(test_path(STORE), 2)), 0);
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 1);
+	open_log_unsettled();
+	ck_assert_int_eq(pthread_create(&thread, NULL, look, &stop), 0);
+	usleep(20000);
+	log_put_lines(&handle, 51, 60);
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	assert_log_lines(60);
+}
+END_TEST
+
 /* The segment's record, as it is on the disk. */
 static struct wal_segment_info segment_info(uint32_t index)
 {
@@ -1707,6 +1738,7 @@ static void add_failing(Suite *suite)
 	tcase_add_loop_test(t, what_recovery_dropped_is_not_forgotten_while_there_is_no_space, 0,
 			    3);
 	tcase_add_test(t, recovery_is_not_tried_while_it_is_seen_that_there_is_no_space);
+	tcase_add_test(t, a_log_can_be_looked_at_while_it_finds_space_again);
 	tcase_add_test(t, without_space_for_recovery_a_sync_is_no_success);
 	tcase_add_test(t, a_sparse_active_segment_gets_its_blocks_before_it_is_written);
 	tcase_add_test(t, a_sparse_active_segment_on_a_full_disk_opens_and_is_readable);
