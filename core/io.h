@@ -69,6 +69,15 @@ static inline int wal_public_error(int err)
 	}
 }
 
+/*
+ * Of a sync that failed, whatever for: what it should have taken to the disk may be gone
+ * from memory, too. It must never look like something to be tried again.
+ */
+static inline int wal_sync_error(int err)
+{
+	return wal_is_no_space(err) ? -EIO : err;
+}
+
 /* An error of the process or the machine, which says nothing about the file. */
 static inline bool wal_is_out_of_resources(int err)
 {

@@ -263,6 +263,8 @@ static int rotate(struct wal_log *log)
 	/* Whoever comes while this one waits sees, and syncs, what was appended so far. */
 	wal_segment_writer_write_out(&log->writer);
 	if (log->maintainer.count == WAL_CLOSED_MAX) {
+		if (log->maintainer.no_space)
+			return log->maintainer.no_space;
 		wal_count(&log->telemetry, WAL_COUNT_SEAL_WAITS, 1);
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
 		return log->failed ? -EROFS : -EAGAIN;
@@ -532,8 +534,8 @@ int wal_log_rotate(struct wal_log *log)
 		if (err == -EAGAIN)
 			err = 0;
 	}
-	while (!err && wal_segment_maintainer_find(log, index))
-		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+	if (!err)
+		err = wal_segment_maintainer_wait(log, index);
 	if (!err && log->failed)
 		err = -EIO;
 	pthread_mutex_unlock(&log->lock);

@@ -81,6 +81,7 @@ struct wal_log {
 	struct wal_segment_maintainer maintainer;
 	struct wal_meta_coordinator coordinator;
 	bool coordinator_open;
+	bool meta_no_space; /* wal.meta waits for space */
 };
 
 /* log_open.c; lock held. Tries again what had no space. Return: 0, -ENOSPC ... */

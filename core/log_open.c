@@ -71,6 +71,22 @@ static void meta_failed(void *ctx, int error)
 	pthread_mutex_unlock(&log->lock);
 }
 
+static void meta_space_changed(void *ctx, int error)
+{
+	struct wal_log *log = ctx;
+
+	pthread_mutex_lock(&log->lock);
+	log->meta_no_space = error != 0;
+	pthread_mutex_unlock(&log->lock);
+	if (error)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%s: cannot be written now: %s; trying again", log->path,
+			       WAL_META_FILE, strerror(-error));
+	else
+		wal_log_notice(log, WAL_NOTICE_INFO, "%s/%s: can be written again", log->path,
+			       WAL_META_FILE);
+}
+
 /* wal.meta says that the log is open, and which incarnation, before anything is appended. */
 static int open_coordinator(struct wal_log *log)
 {
@@ -85,7 +101,8 @@ static int open_coordinator(struct wal_log *log)
 		return err;
 	log->coordinator.telemetry = &log->telemetry;
 	log->coordinator.failed = meta_failed;
-	log->coordinator.failed_ctx = log;
+	log->coordinator.space_changed = meta_space_changed;
+	log->coordinator.ctx = log;
 	err = wal_meta_coordinator_start(&log->coordinator);
 	if (err)
 		wal_meta_coordinator_stop(&log->coordinator, false, true);
@@ -498,8 +515,9 @@ int wal_log_close(struct wal_log *log)
 	if (!log->read_only) {
 		err = close_in_order(log);
 		if (log->coordinator_open)
-			written = wal_meta_coordinator_stop(&log->coordinator,
-							    !err && !log->pending, false);
+			written = wal_meta_coordinator_stop(
+				&log->coordinator,
+				!err && !log->pending && !log->maintainer.left_unsealed, false);
 	}
 	free_log(log);
 	return wal_public_error(err ? err : written);

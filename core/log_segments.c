@@ -478,40 +478,54 @@ static bool unsealed_tail(struct wal_log *log, uint32_t index, struct wal_tail *
 	return active || closed;
 }
 
-/*
- * What is being written is read through the writer's file, also when somebody took its
- * name away. Return: a descriptor to read from, or -errno.
- */
-static int open_writers_file(const struct wal_segment_writer *w)
+static int open_by_name(const struct wal_log *log, uint32_t index)
 {
-	char path[32];
+	char name[WAL_NAME_MAX];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", w->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) /* no /proc */
-		fd = openat(w->dirfd, w->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	wal_segment_name(index, name);
+	fd = openat(log->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
 /*
- * A file that is about to be cut and sealed is not for reading: the wait is short.
- * Return: whether the segment is the active one, with its tail and its file opened.
+ * What is being written is read through the writer's file, also when somebody took its
+ * name away. Return: a descriptor to read from, or -errno.
+ */
+static int open_writers_file(const struct wal_log *log)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", log->writer.fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 ? fd : open_by_name(log, log->writer.header.index); /* no /proc */
+}
+
+/*
+ * A file that is about to be cut and sealed is not for reading: the wait is short, unless
+ * that has no space; then it is read up to the end that it has.
+ * Return: whether the segment is unsealed, with its tail and its file opened.
  */
 static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_tail *tail, int *fd)
 {
+	const struct wal_closed *closed;
 	bool active;
 
 	pthread_mutex_lock(&log->lock);
-	while (wal_segment_maintainer_find(log, index))
+	while ((closed = wal_segment_maintainer_find(log, index)) && !log->maintainer.no_space)
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+	if (closed) {
+		*tail = closed->tail;
+		*fd = open_by_name(log, index); /* the writer is the maintainer's */
+	}
 	active = log->writing && index == log->writer.header.index;
 	if (active) {
 		wal_segment_writer_tail(&log->writer, tail);
-		*fd = open_writers_file(&log->writer);
+		*fd = open_writers_file(log);
 	}
 	pthread_mutex_unlock(&log->lock);
-	return active;
+	return active || closed;
 }
 
 static int open_live(int fd, uint32_t index, const struct wal_tail *tail,
@@ -587,8 +601,9 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	stats->incarnation = log->meta.incarnation;
 	stats->held_bytes = log->held_bytes;
 	stats->failed = log->failed;
-	stats->no_space =
-		log->pending || wal_is_no_space(error) || wal_is_no_space(log->starting_error);
+	stats->no_space = log->pending || wal_is_no_space(error) ||
+			  wal_is_no_space(log->starting_error) || log->maintainer.no_space ||
+			  log->meta_no_space;
 	for (sync = log->committer.first; sync; sync = sync->next)
 		stats->sync_waiters++;
 	if (log->writing) {

@@ -420,7 +420,7 @@ static int parse_header_area(struct wal_segment_reader *r, uint32_t index,
 		err = allocate_block(r);
 	if (err)
 		return err;
-	if (!has_seal)
+	if (!has_seal || (tail && seal_kind)) /* with a tail: what is half written, if anything */
 		return open_unsealed(r, tail);
 	return seal_kind ? open_seal_lost(r, seal_kind) : open_sealed(r, &active, active_kind);
 }

@@ -591,7 +591,7 @@ int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_he
 	if (!err)
 		err = io->pwrite(io, fd, &disk, sizeof(disk), WAL_SEAL_HEADER_OFFSET);
 	if (!err)
-		err = io->fdatasync(io, fd);
+		err = wal_sync_error(io->fdatasync(io, fd));
 	return err;
 }
 
@@ -612,7 +612,7 @@ int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
 	int err;
 
 	wal_segment_writer_finish(w);
-	err = wal_segment_writer_flush(w, true);
+	err = wal_sync_error(wal_segment_writer_flush(w, true));
 	unmap_file(w);
 	forget_gathered(w);
 	w->header.block_count = w->start.index + 1;
@@ -620,6 +620,8 @@ int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
 	w->header.closed_ns = closed_ns;
 	if (!err)
 		err = wal_segment_seal_file(w->io, w->fd, &w->header, w->start.chain);
+	if (wal_is_no_space(err))
+		return err;
 	/* Its pages were written once and are rarely read soon. */
 	posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);
 	wal_segment_writer_close(w, false);

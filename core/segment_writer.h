@@ -194,8 +194,9 @@ int wal_segment_writer_flush(struct wal_segment_writer *w, bool sync);
 
 /*
  * Seals: last block header, sync, unmap, cut to its blocks, seal header, sync.
- * Ends the writer, also on error (the segment is then left for recovery).
- * Return: 0; -EIO ...
+ * Ends the writer, also on error (the segment is then left for recovery), but not where
+ * the cut or the header found no space: then it may be sealed again, or closed.
+ * Return: 0; -ENOSPC, -EDQUOT; -EIO ...
  */
 int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns);
 
@@ -208,7 +209,10 @@ int wal_segment_writer_close(struct wal_segment_writer *w, bool sync);
 /* As a reader needs it. */
 void wal_segment_writer_tail(const struct wal_segment_writer *w, struct wal_tail *tail);
 
-/* Cuts the file to its blocks, writes the seal header and syncs. Shared with recovery. */
+/*
+ * Cuts the file to its blocks, writes the seal header and syncs. Shared with recovery.
+ * Return: 0; -ENOSPC, -EDQUOT: not synced yet, may be tried again; -EIO ...
+ */
 int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_header *header,
 			  uint64_t chain);
 

@@ -626,7 +626,7 @@ struct wal_stats {
 	uint32_t damaged_segments; /* known to be */
 	uint32_t sync_waiters;
 	int failed;    /* the error that made the log read-only; 0 */
-	bool no_space; /* the last attempt to get a segment failed for lack of space */
+	bool no_space; /* a segment to write, a seal or wal.meta waits for space */
 };
 
 /* A consistent enough snapshot: counters are read one by one. Any thread. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/crash/run.h"
 
@@ -191,6 +192,21 @@ static bool log_is_whole(struct run *run, const char *what)
 	return history_judge(&history, run->log, &promise, CRASH_KILLED, what, &judged);
 }
 
+/* What waited for space is tried again by and by: wal.meta after half a second. */
+static void wait_for_space(struct run *run)
+{
+	struct wal_stats stats;
+	int tries;
+
+	wal_log_stats(run->log, &stats);
+	for (tries = 0; stats.no_space; tries++) {
+		if (tries > 100000)
+			crash_die("the log does not see that there is space");
+		usleep(100);
+		wal_log_stats(run->log, &stats);
+	}
+}
+
 /* The disk is full from one such call on, until an append said so; then there is space. */
 static bool fill_the_disk(uint64_t at, const struct fault *full, uint64_t seed, const char *what)
 {
@@ -204,6 +220,9 @@ static bool fill_the_disk(uint64_t at, const struct fault *full, uint64_t seed, 
 	memset(&history, 0, sizeof(history));
 	history.salt = seed;
 	run_init(&run, crash_fresh("run"), &history, seed);
+	/* Events that are put into blocks the file has find no space where the disk is broken. */
+	if (full->calls & 1u << DISK_PWRITE)
+		run.options.io_method = WAL_IO_MAPPING;
 	run.disk.before = fail_or_not;
 	run.disk.before_ctx = &fault;
 	if (run_open(&run)) {
@@ -226,6 +245,7 @@ static bool fill_the_disk(uint64_t at, const struct fault *full, uint64_t seed, 
 			crash_fail("%s, call %" PRIu64 ": with space again: %s", what, at,
 				   strerror(-err));
 	}
+	wait_for_space(&run);
 	log_is_whole(&run, what);
 	if (run_close(&run))
 		crash_fail("%s, call %" PRIu64 ": does not close", what, at);
@@ -301,6 +321,9 @@ int main(int argc, char **argv)
 	no_space(&options, "no space for a segment, then space again", 1u << DISK_ALLOCATE,
 		 -ENOSPC);
 	no_space(&options, "beyond the quota, then within it again", 1u << DISK_ALLOCATE, -EDQUOT);
+	no_space(&options, "no space for headers, seals and wal.meta, then space again",
+		 1u << DISK_PWRITE | 1u << DISK_TRUNCATE, -ENOSPC);
+	no_space(&options, "no space for new files, then space again", 1u << DISK_CREATE, -ENOSPC);
 	no_space(&options, "no space for a segment's name, then space again", 1u << DISK_RENAME,
 		 -ENOSPC);
 	a_full_disk_opens(&options);
