@@ -27,7 +27,7 @@ void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int e
 {
 	if (log->failed)
 		return;
-	log->failed = wal_public_error(error);
+	log->failed = wal_sync_error(wal_public_error(error)); /* no space: not to be waited for */
 	wal_log_notice(log, WAL_NOTICE_ERROR,
 		       "%s/%010" PRIu32
 		       ".wal: %s failed: %s; the log is read-only until it is mounted again",

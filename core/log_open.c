@@ -339,7 +339,7 @@ int wal_log_try_again(struct wal_log *log)
 	log->pending = false;
 	wal_log_notice(log, WAL_NOTICE_INFO, "%s: there is space again; writing goes on",
 		       log->path);
-	return 0;
+	return log->failed ? -EROFS : 0; /* meanwhile, when the lock was not held */
 }
 
 /* The log as recovery would leave it, without what it would set aside. */

@@ -107,10 +107,10 @@ static void seal_oldest(struct wal_log *log)
 		seal_later(log, index, err);
 		return;
 	}
-	note_space(log, index, 0);
 	if (err) {
 		wal_log_fail(log, index, "sealing", err);
 	} else {
+		note_space(log, index, 0);
 		wal_latency_since(&log->telemetry, WAL_LATENCY_SEAL, closed->since_ns);
 		wal_count(&log->telemetry, WAL_COUNT_SEALED, 1);
 	}
