@@ -17,8 +17,9 @@
 #include "core/segment_writer.h"
 #include "core/telemetry.h"
 
-/* What was read of a segment; made and read in log_segments.c only. */
+/* What was read of a segment, its bad blocks: made and read in log_segments.c only. */
 struct wal_known_info;
+struct wal_told_blocks;
 
 /*
  * A segment of the log, and what was read of it so far. There may be a hundred
@@ -32,6 +33,7 @@ struct wal_log_entry {
 	uint32_t fault_block;
 	uint64_t fault_offset;
 	char *fault_detail;	     /* may be NULL */
+	struct wal_told_blocks *told; /* NULL: none */
 	struct wal_known_info *info; /* NULL: not read yet */
 	uint64_t bytes;		     /* of the file, for retention; 0: not known */
 };
@@ -91,7 +93,7 @@ void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_
 uint32_t wal_log_current_index(const struct wal_log *log);
 int wal_log_add_entry(struct wal_log *log, uint32_t index);
 struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
-/* Marks it as damaged. Return: whether that is news. */
+/* Marks it as damaged. Return: whether that is news of this block, or of a fault in none. */
 bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault);
 void wal_log_remove_entry(struct wal_log *log, uint32_t index);
 void wal_log_clear_entries(struct wal_log *log);

@@ -1276,6 +1276,29 @@ START_TEST(a_segment_found_damaged_is_damaged_from_then_on)
 }
 END_TEST
 
+/* In whichever order and however often they are read. */
+START_TEST(each_bad_block_is_news_and_counted_once)
+{
+	static const uint32_t blocks[] = {7, 3, 4000, WAL_NO_BLOCK, 3, 7, 8, 4000, WAL_NO_BLOCK};
+	static const bool is_news[] = {true, true, true, true, false, false, true, false, false};
+	struct wal_fault found = {.kind = WAL_FAULT_BLOCK_CHECKSUM, .segment = 1};
+	struct wal_stats stats;
+	size_t i;
+
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	ck_ok(wal_log_rotate(wal));
+	for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		found.block = blocks[i];
+		ck_assert(wal_log_mark_damaged(wal, 1, &found) == is_news[i]);
+	}
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_FAULTS_BLOCK], 5);
+	ck_assert_uint_eq(stats.damaged_segments, 1);
+	ck_assert(!wal_log_mark_damaged(wal, 9, &found)); /* there is none */
+}
+END_TEST
+
 /* --- any call cut --------------------------------------------------------------------- */
 
 static void copy_store(void *ctx)
@@ -1421,6 +1444,7 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, a_truncated_active_file_is_an_error_and_the_process_lives);
 	tcase_add_test(t, a_sigbus_of_somebody_else_still_kills);
 	tcase_add_test(t, a_segment_found_damaged_is_damaged_from_then_on);
+	tcase_add_test(t, each_bad_block_is_news_and_counted_once);
 	tcase_add_test(t, cut_off_at_any_call_the_log_has_all_that_was_promised);
 }
 

@@ -539,8 +539,9 @@ struct wal_log_position {
 void wal_log_position(struct wal_log *log, struct wal_log_position *position);
 
 /*
- * Notes that a read or check found a segment damaged; its state is that from now on.
- * Return: whether that is news (otherwise the fault that was found first stays).
+ * Notes that a read or check found a segment damaged; its state is that from now on,
+ * and its fault the one that was found first. Return: whether that is news: the first
+ * fault of this block, or the first in no block. Those are counted.
  */
 bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_fault *fault);
 
