@@ -197,6 +197,7 @@ static int rotate(struct wal_log *log)
 	if (log->maintainer.count == WAL_CLOSED_MAX) {
 		wal_count(&log->telemetry, WAL_COUNT_SEAL_WAITS, 1);
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+		wal_latency_since(&log->telemetry, WAL_LATENCY_SEAL_WAIT, start);
 		return log->failed ? -EROFS : -EAGAIN;
 	}
 	err = wal_segment_preparer_take(&log->preparer, &next);

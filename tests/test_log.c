@@ -1139,6 +1139,7 @@ END_TEST
 START_TEST(a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later)
 {
 	struct oracle_slot slot;
+	struct wal_stats stats;
 
 	open_log();
 	log_put_lines(&handle, 1, 5);
@@ -1148,6 +1149,10 @@ START_TEST(a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later)
 	ck_fails(wal_log_sync(wal), -EIO);
 	fault_io_reset(&fault); /* the next fdatasync would say 0 */
 	ck_assert_int_lt(wal_log_sync(wal), 0);
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_ERRORS], 1);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_REFUSALS], 2);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_REQUESTS], 1);
 	ck_fails(log_put(&handle, "no\n"), -EROFS);
 	ck_fails(wal_log_rotate(wal), -EROFS);
 	ck_assert_uint_eq(position().durable_event, 5);

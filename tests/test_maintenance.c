@@ -140,12 +140,17 @@ END_TEST
 
 START_TEST(writing_waits_when_too_many_segments_are_unsealed_and_goes_on)
 {
+	struct wal_stats now;
+
 	fault.sync_delay_us = 3000;
 	handle.options.segment_size = TEST_BLOCK;
 	handle.options.prepare_segments = 8;
 	open_log();
 	log_put_lines(&handle, 1, 4000);
-	ck_assert_uint_le(stats().sealing_segments, 8);
+	now = stats();
+	ck_assert_uint_le(now.sealing_segments, 8);
+	ck_assert_uint_eq(now.latencies[WAL_LATENCY_SEAL_WAIT].count,
+			  now.counters[WAL_COUNT_SEAL_WAITS]);
 	fault.sync_delay_us = 0;
 	close_log();
 	expect_sound_store();
@@ -216,6 +221,9 @@ START_TEST(a_failed_sync_of_a_closed_segment_is_never_a_success_later)
 	fault_io_fail_ops(&fault, OP(FDATASYNC), -EIO, 0);
 	ck_assert_int_lt(wal_log_rotate(wal), 0);
 	fault_io_reset(&fault);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_CLOSED_SYNCS], 1);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SYNC_ERRORS], 1); /* nobody asked for it */
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SYNC_REFUSALS], 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_lt(wal_log_sync(wal), 0);
 	ck_fails(log_put(&handle, "no\n"), -EROFS);
@@ -226,6 +234,22 @@ START_TEST(a_failed_sync_of_a_closed_segment_is_never_a_success_later)
 	open_log(); /* and what the file has is still there */
 	wal_log_position(wal, &p);
 	ck_assert_uint_eq(p.next_event, 21);
+}
+END_TEST
+
+/* The header is written when the data is safe. */
+START_TEST(a_failed_sealing_is_counted_as_a_failed_sync)
+{
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	for (int ms = 0; ms < 5000 && stats().ready_segments < 2; ms++)
+		usleep(1000);
+	fault_io_fail_ops(&fault, OP(TRUNCATE), -EIO, 0);
+	ck_assert_int_lt(wal_log_rotate(wal), 0);
+	fault_io_reset(&fault);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SYNC_ERRORS], 1);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SEALED], 0);
+	ck_assert_int_lt(log_close(&handle), 0);
 }
 END_TEST
 
@@ -524,6 +548,10 @@ START_TEST(the_counters_say_what_happened)
 	ck_assert_uint_eq(s.counters[WAL_COUNT_ROTATIONS], 1);
 	ck_assert_uint_eq(s.counters[WAL_COUNT_SEALED], 1);
 	ck_assert_uint_eq(s.latencies[WAL_LATENCY_APPEND].count, 25);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_CLOSED_SYNCS], 1);
+	ck_assert_uint_eq(s.latencies[WAL_LATENCY_CLOSED_SYNC].count, 1);
+	ck_assert_uint_eq(s.latencies[WAL_LATENCY_ROTATE].count, 1);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_SYNC_ERRORS], 0);
 	ck_assert_uint_ge(s.counters[WAL_COUNT_SYNCS], 1);
 	ck_assert_uint_eq(s.next_event, 26);
 	ck_assert_uint_eq(s.active_segment, 2);
@@ -569,6 +597,7 @@ static Suite *maintenance_suite(void)
 	tcase_add_test(t, several_unsealed_segments_are_sealed_by_recovery_and_nothing_is_lost);
 	tcase_add_test(t, a_sync_of_the_end_waits_for_the_segments_before_it);
 	tcase_add_test(t, a_failed_sync_of_a_closed_segment_is_never_a_success_later);
+	tcase_add_test(t, a_failed_sealing_is_counted_as_a_failed_sync);
 	tcase_add_test(t, syncs_of_several_threads_share_the_disk);
 	tcase_add_test(t, with_meta_strict_the_position_is_on_disk_before_the_answer);
 	tcase_add_test(t, with_meta_strict_a_position_that_cannot_be_written_is_no_success);

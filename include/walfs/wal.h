@@ -564,9 +564,11 @@ enum wal_counter {
 	WAL_COUNT_PAYLOAD_BYTES,
 	WAL_COUNT_APPEND_ERRORS,
 	WAL_COUNT_BLOCKS,	 /* finished */
-	WAL_COUNT_SYNC_REQUESTS, /* answered */
+	WAL_COUNT_SYNC_REQUESTS, /* answered: durable */
+	WAL_COUNT_SYNC_REFUSALS, /* answered with an error */
 	WAL_COUNT_SYNCS,	 /* fdatasync of an active segment */
-	WAL_COUNT_SYNC_ERRORS,
+	WAL_COUNT_CLOSED_SYNCS,	 /* of one that a rotation closed */
+	WAL_COUNT_SYNC_ERRORS,	 /* of both that failed, and sealings that did */
 	WAL_COUNT_ROTATIONS,
 	WAL_COUNT_PREPARED,
 	WAL_COUNT_PREPARE_ERRORS,
@@ -590,10 +592,12 @@ enum wal_latency {
 	WAL_LATENCY_APPEND,	  /* a wal_log_append() call, waiting included */
 	WAL_LATENCY_FINALIZE,	  /* checksums of a finished block */
 	WAL_LATENCY_SYNC,	  /* a sync of the active segment */
+	WAL_LATENCY_CLOSED_SYNC,  /* of one that a rotation closed */
 	WAL_LATENCY_SYNC_WAIT,	  /* a sync request, from start to answer */
-	WAL_LATENCY_ROTATE,	  /* what an append waits for a rotation */
+	WAL_LATENCY_ROTATE,	  /* a change to a new segment, the next two not in it */
 	WAL_LATENCY_PREPARE,	  /* making a segment ready */
-	WAL_LATENCY_PREPARE_WAIT, /* waiting for one */
+	WAL_LATENCY_PREPARE_WAIT, /* an append's wait for one */
+	WAL_LATENCY_SEAL_WAIT,	  /* and for one of too many unsealed ones to be sealed */
 	WAL_LATENCY_SEAL,	  /* from rotation to sealed */
 	WAL_LATENCY_META,	  /* writing wal.meta */
 	WAL_LATENCIES
