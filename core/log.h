@@ -51,6 +51,7 @@ struct wal_log {
 	bool writing;	   /* writer is open */
 	bool mapping_lost; /* SIGBUS: what the last batch stored may be gone */
 	int failed;	   /* the error that made the log read-only; 0: none */
+	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */
 	bool pending;	   /* recovery, or the first segment, had no space */
 	uint64_t retry_ns; /* when to try that again; CLOCK_REALTIME */
 	bool resume_due;   /* META(RESUME) goes before the next event */

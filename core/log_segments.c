@@ -599,6 +599,7 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	stats->incarnation = log->meta.incarnation;
 	stats->held_bytes = log->held_bytes;
 	stats->failed = log->failed;
+	memcpy(stats->failure, log->failure, sizeof(stats->failure));
 	stats->no_space = log->pending || wal_is_no_space(error);
 	for (sync = log->committer.first; sync; sync = sync->next)
 		stats->sync_waiters++;

@@ -37,6 +37,7 @@ struct wal_segment_preparer {
 	bool needed;	   /* somebody waits */
 	uint64_t taken_ns; /* when one was last taken; 0: never */
 	bool in_bulk;	   /* and that was soon after the one before */
+	bool given_up;	   /* nobody will take another */
 	bool stop;
 };
 
@@ -47,11 +48,14 @@ int wal_segment_preparer_start(struct wal_segment_preparer *p,
 int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment_writer *w);
 /*
  * Waits until one is ready, or until an attempt to make one has failed: after -ENOSPC
- * each call has it tried anew. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...
+ * each call has it tried anew. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...; -EROFS
+ * if it gave up.
  */
 int wal_segment_preparer_wait(struct wal_segment_preparer *p);
 /* How many are ready; error (may be NULL) gets that of the last attempt. Any thread. */
 unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *error);
+/* It runs, and makes no more: the log failed. Any thread. */
+void wal_segment_preparer_give_up(struct wal_segment_preparer *p);
 /* Ends the thread and removes what was prepared and not taken. */
 void wal_segment_preparer_stop(struct wal_segment_preparer *p);
 

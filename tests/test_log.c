@@ -1153,6 +1153,7 @@ START_TEST(a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later)
 	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_ERRORS], 1);
 	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_REFUSALS], 2);
 	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_REQUESTS], 1);
+	ck_assert_str_eq(stats.failure, "0000000001.wal: sync failed: Input/output error");
 	ck_fails(log_put(&handle, "no\n"), -EROFS);
 	ck_fails(wal_log_rotate(wal), -EROFS);
 	ck_assert_uint_eq(position().durable_event, 5);

@@ -613,6 +613,8 @@ struct wal_histogram {
 	uint64_t buckets[WAL_LATENCY_BUCKETS]; /* each its own, not cumulative */
 };
 
+#define WAL_FAILURE_TEXT 128
+
 struct wal_stats {
 	uint64_t counters[WAL_COUNTERS];
 	struct wal_histogram latencies[WAL_LATENCIES];
@@ -630,6 +632,7 @@ struct wal_stats {
 	uint32_t damaged_segments; /* known to be */
 	uint32_t sync_waiters;
 	int failed;    /* the error that made the log read-only; 0 */
+	char failure[WAL_FAILURE_TEXT]; /* "0000000004.wal: sync failed: No space left ..."; or "" */
 	bool no_space; /* the last attempt to get a segment failed for lack of space */
 };
 
