@@ -38,6 +38,13 @@ struct wal_log_entry {
 	uint64_t bytes;		     /* of the file, for retention; 0: not known */
 };
 
+/* Retention could not remove a segment. */
+struct wal_retention_failure {
+	uint32_t segment; /* 0: none */
+	int error;
+	uint64_t retry_ns; /* wal_clock_ns() */
+};
+
 struct wal_log {
 	const struct wal_io *io;
 	char *path;
@@ -63,7 +70,8 @@ struct wal_log {
 	size_t entry_room;
 	struct wal_durable durable;
 
-	struct wal_telemetry telemetry; /* needs no lock */
+	struct wal_retention_failure retention_failure; /* the maintainer's */
+	struct wal_telemetry telemetry;			/* needs no lock */
 	struct wal_committer committer;
 	struct wal_segment_preparer preparer;
 	struct wal_segment_maintainer maintainer;

@@ -17,6 +17,7 @@ int wal_meta_coordinator_init(struct wal_meta_coordinator *mc, const struct wal_
 
 	memset(mc, 0, sizeof(*mc));
 	mc->meta = *meta;
+	mc->first_written = meta->first_segment;
 	err = wal_meta_store_open(&mc->store, io, dirfd);
 	if (err)
 		return err;
@@ -63,6 +64,8 @@ static int write_once(struct wal_meta_coordinator *mc)
 	}
 	pthread_mutex_lock(&mc->lock);
 	mc->written = wanted;
+	if (!err)
+		mc->first_written = meta.first_segment;
 	mc->error = err;
 	pthread_cond_broadcast(&mc->wrote);
 	return err;
@@ -131,7 +134,7 @@ int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t fir
 	pthread_mutex_lock(&mc->lock);
 	if (mc->meta.first_segment < first_segment)
 		mc->meta.first_segment = first_segment;
-	err = flush(mc);
+	err = mc->first_written < first_segment ? flush(mc) : mc->error;
 	pthread_mutex_unlock(&mc->lock);
 	return err;
 }

@@ -27,7 +27,8 @@ struct wal_meta_coordinator {
 	bool urgent;	  /* somebody waits: do not gather */
 	uint64_t wanted;  /* flushes asked for */
 	uint64_t written; /* and done */
-	int error;	  /* of the write that ended the thread */
+	uint32_t first_written; /* what the last write said of meta.first_segment */
+	int error;		/* of the write that ended the thread */
 	bool stop;
 	struct wal_telemetry *telemetry;
 };
