@@ -23,7 +23,7 @@ case_keep_segments_removes_the_oldest() {
 	mount_log keep_segments=2
 	segments_with one two three four five
 	soon finished_are 2
-	same names "$(ls "$mnt" "$mnt/events" | grep 0 | xargs)" \
+	same names "$(ls "$mnt" "$mnt/events" | grep -E '^[0-9]{10}[.](wal|log)$' | xargs)" \
 		'0000000004.wal 0000000005.wal 0000000004.log 0000000005.log'
 	same store "$(ls "$store" | grep -c '[.]wal$')" 3
 	same kept "$(cat "$mnt"/events/*)" $'four\nfive'
