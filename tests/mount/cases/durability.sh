@@ -43,9 +43,24 @@ case_sync_interval_makes_durable_by_itself() {
 	soon durable
 }
 
+# all_answered_in FILE WRITERS: each writer's lines in order, once each, whole, and none
+# of those that were answered missing.
+all_answered_in() {
+	local w n
+	for ((w = 1; w <= $2; w++)); do
+		n=$("$poke" acked "$dir/acked.$w")
+		echo "writer $w: $n lines answered"
+		[ "$n" -gt 0 ]
+		awk -v w="w$w" -v n="$n" '$1 == w {
+				if ($2 != ++seen || length($3) != $2 % 97) { print "bad: " $0; exit 1 }
+			}
+			END { if (seen < n) { print seen " of " n; exit 1 } }' "$1"
+	done
+}
+
 case_what_was_written_outlives_kill_9() {
 	mount_log segment_size=2M
-	local w n
+	local w
 	for w in 1 2 3 4 5 6 7 8; do
 		"$poke" storm "$mnt/current" "w$w" "$dir/acked.$w" &
 		remember $!
@@ -56,16 +71,7 @@ case_what_was_written_outlives_kill_9() {
 	mount_log segment_size=2M
 	rotate
 	cat "$mnt"/events/*.log >"$dir/all"
-	for w in 1 2 3 4 5 6 7 8; do
-		n=$("$poke" acked "$dir/acked.$w")
-		echo "writer $w: $n lines answered"
-		[ "$n" -gt 0 ]
-		# in order, once each, whole, and none of those that were answered missing
-		awk -v w="w$w" -v n="$n" '$1 == w {
-				if ($2 != ++seen || length($3) != $2 % 97) { print "bad: " $0; exit 1 }
-			}
-			END { if (seen < n) { print seen " of " n; exit 1 } }' "$dir/all"
-	done
+	all_answered_in "$dir/all" 8
 	unmount_log
 	"$walctl" verify "$store"
 }

@@ -152,6 +152,33 @@ case_rotate_age_closes_what_is_old_and_not_empty() {
 	same "empty again" "$(finished)" 1
 }
 
+# Age does not ask whether somebody is writing: nothing is lost, twice there or out of order.
+case_rotate_age_under_load_loses_and_doubles_nothing() {
+	mount_log segment_size=64M,rotate_age=1s
+	local w
+	for w in 1 2 3 4; do
+		"$poke" storm "$mnt/current" "w$w" "$dir/acked.$w" &
+		remember $!
+	done
+	soon by_age 1
+	soon by_age 2
+	kill $(remembered 4)
+	wait $(remembered 4) 2>/dev/null || true
+	rotate
+	cat "$mnt"/events/*.log >"$dir/all"
+	all_answered_in "$dir/all" 4
+	unmount_log
+	"$walctl" verify "$store"
+}
+# So many that were closed with half of their room left.
+by_age() {
+	local size n=0
+	for size in $(stat -c %s "$mnt"/*.wal); do
+		[ "$size" -ge 33554432 ] || n=$((n + 1))
+	done
+	[ "$n" -ge "$1" ]
+}
+
 case_segments_are_kept_ready_as_asked() {
 	mount_log prepare=4
 	soon prepared 4
