@@ -166,3 +166,38 @@ case_a_busy_mount_ends_while_writers_write() {
 		[ "$(grep -c "^w$w " "$dir/all")" -ge "$("$poke" acked "$dir/acked.$w")" ]
 	done
 }
+
+# --- what it holds ---------------------------------------------------------------------
+
+# Descriptors and threads of the daemon.
+held_by_daemon() { echo "$(ls "/proc/$daemon/fd" | wc -l) $(ls "/proc/$daemon/task" | wc -l)"; }
+holds() { same held "$(held_by_daemon)" "$1"; }
+at_rest() { [ "$(status_of '.segments.sealing, .segments.ready' | xargs)" = '0 2' ]; }
+
+case_a_hundred_rotations_leave_no_descriptor_and_no_thread() {
+	mount_log segment_size=128K,keep_segments=5
+	local i before
+	# what is made at the first use, and kept
+	for i in {1..5}; do
+		echo "$i" >>"$mnt/current"
+		rotate
+		cat "$mnt/current" "$mnt"/events/*.log >/dev/null
+	done
+	soon at_rest
+	sleep 0.2
+	before=$(held_by_daemon)
+	for i in {1..100}; do
+		echo "$i" >>"$mnt/current"
+		rotate
+		# one of them may be removed before it is opened
+		[ $((i % 10)) -ne 0 ] || cat "$mnt/current" "$mnt"/events/*.log >/dev/null 2>&1 || true
+	done
+	same "the last segment" "$(ls "$mnt" | grep -E '^[0-9]{10}[.]wal$' | tail -n 1)" 0000000105.wal
+	soon at_rest
+	soon holds "$before"
+	if ls -l "/proc/$daemon/fd" | grep -F '(deleted)'; then return 1; fi
+	unmount_log
+	same "prepared files" "$(ls "$store" | grep -c new)" 0
+	if kill -0 "$daemon" 2>/dev/null; then return 1; fi
+	flock -n "$store" true
+}
