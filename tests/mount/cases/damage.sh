@@ -31,11 +31,11 @@ case_each_bad_block_is_told_and_counted_once() {
 	mount_log
 	seq 1 60000 >>"$mnt/current"
 	rotate
-	local block try
+	local block
 	for block in 0 2 4; do
 		"$poke" flip "$store/0000000001.wal" $((4096 + block * 65536 + 1000))
 	done
-	for try in 1 2 3; do
+	for _ in 1 2 3; do
 		"$poke" good-pages "$mnt/0000000001.wal"
 		"$poke" good-pages "$mnt/events/0000000001.log"
 		attribute verify "$mnt/0000000001.wal" >/dev/null

@@ -7,11 +7,12 @@
 # The store changed or gone under the daemon: nothing is promised that is not so, what
 # failed is said, and the daemon lives on, read-only, until it is mounted again.
 
+append() { echo "$1" >>"$mnt/current"; }
+
 # failed_is REASON: read-only for good, with that reason, and told so everywhere.
 failed_is() {
-	local i
-	for i in 1 2; do
-		refuses 'Read-only file system' bash -c 'echo no >>"$0"' "$mnt/current"
+	for _ in 1 2; do
+		refuses 'Read-only file system' append no
 		refuses 'Input/output error|Read-only file system' sync -d "$mnt/current"
 		refuses 'Input/output error|Read-only file system' rotate
 	done
@@ -52,7 +53,7 @@ case_an_active_file_that_was_cut_under_its_mapping_fails_the_write() {
 	printf 'one\ntwo\n' >>"$mnt/current"
 	sync -d "$mnt/current"
 	truncate -s 0 "$store/0000000001.wal"
-	refuses 'Input/output error' bash -c 'echo three >>"$0"' "$mnt/current"
+	refuses 'Input/output error' append three
 	failed_is '0000000001.wal: its mapping failed: Input/output error'
 	same durable "$(metric_of walfs_durable_event_id)" 2
 	ends_with_an_error
