@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # variables are of common.sh
-# shellcheck disable=SC2012,SC2046,SC2164 # no name has blanks; set -e is on
+# shellcheck disable=SC2010,SC2012,SC2046,SC2164 # no name has blanks; set -e is on
 # shellcheck disable=SC2094,SC2317 # reading what is written is the point; functions are called by name
 #
 # Start-up, refusals at start, the end.
