@@ -33,8 +33,8 @@ static void answer(struct wal_log *log, struct wal_sync *sync, int error)
 		struct wal_sync *next = sync->next;
 
 		wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC_WAIT, sync->start_ns);
-		wal_count(&log->telemetry, error ? WAL_COUNT_SYNC_REFUSALS : WAL_COUNT_SYNC_REQUESTS,
-			  1);
+		wal_count(&log->telemetry,
+			  error ? WAL_COUNT_SYNC_REFUSALS : WAL_COUNT_SYNC_REQUESTS, 1);
 		sync->done(sync, error);
 		sync = next;
 	}

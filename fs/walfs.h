@@ -290,7 +290,7 @@ struct walfs_checked {
 	pthread_mutex_t lock;		     /* protects all but the strand */
 	struct walfs_check_result **results; /* sorted by segment */
 	size_t count;
-	uint32_t reported_removed;	     /* the removed segment whose damage was reported last */
+	uint32_t reported_removed;	     /* of a removed segment: the last damage told */
 	struct walfs_strand strand;	     /* one check at a time */
 };
 

@@ -632,7 +632,7 @@ struct wal_stats {
 	uint32_t damaged_segments; /* known to be */
 	uint32_t sync_waiters;
 	int failed;    /* the error that made the log read-only; 0 */
-	char failure[WAL_FAILURE_TEXT]; /* "0000000004.wal: sync failed: No space left ..."; or "" */
+	char failure[WAL_FAILURE_TEXT]; /* "0000000004.wal: sync failed: ..."; or "" */
 	bool no_space; /* the last attempt to get a segment failed for lack of space */
 };
 
