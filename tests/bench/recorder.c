@@ -5,11 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/telemetry.h"
@@ -20,6 +23,7 @@
 #define SEGMENT_BYTES (64u << 20)
 #define SYNCS 300
 #define STORED_BYTES (4u << 20)
+#define FIRST_SYNCS_AT (12u << 20) /* where nothing else is stored */
 
 static const struct method {
 	const char *name;
@@ -27,13 +31,15 @@ static const struct method {
 	bool prefill;  /* large writes of zeros first */
 	bool populate; /* MADV_POPULATE_WRITE and fdatasync */
 	int advice;    /* madvise before that; 0: none */
+	bool unsynced; /* no fdatasync */
 } methods[] = {
-	{"hole", false, false, false, 0},
-	{"fallocate", true, false, false, 0},
-	{"fallocate+populate+sync", true, false, true, 0},
-	{"1 MiB pwrites+populate+sync", false, true, true, 0},
-	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM},
-	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE},
+	{"hole", false, false, false, 0, false},
+	{"fallocate", true, false, false, 0, false},
+	{"fallocate+populate+sync", true, false, true, 0, false},
+	{"1 MiB pwrites+populate+sync", false, true, true, 0, false},
+	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM, false},
+	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE, false},
+	{"the third, not synced", true, false, true, 0, true},
 };
 
 static void prefill(int fd, size_t size)
@@ -72,9 +78,46 @@ static uint8_t *make_ready(int fd, const struct method *method)
 		return map;
 	if (madvise(map, size, MADV_POPULATE_WRITE))
 		bench_die("madvise", errno);
-	if (fdatasync(fd))
+	if (!method->unsynced && fdatasync(fd))
 		bench_die("fdatasync", errno);
 	return map;
+}
+
+/* Sectors written to the disk that the file is on, by anybody; 0: not known. */
+static uint64_t sectors_written(int fd)
+{
+	uint64_t sectors = 0;
+	char path[64];
+	struct stat st;
+	FILE *file;
+
+	if (fstat(fd, &st))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(st.st_dev),
+		 minor(st.st_dev));
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%*u %*u %*u %*u %*u %*u %" SCNu64, &sectors) != 1)
+		sectors = 0;
+	if (file)
+		fclose(file);
+	return sectors;
+}
+
+/* What whoever is first to want an event durable pays for how it was made ready. */
+static void time_first_syncs(int fd, uint8_t *map)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		uint64_t sectors = sectors_written(fd), start;
+
+		memset(map + FIRST_SYNCS_AT + 80 * i, 'x', 80);
+		start = bench_now_ns();
+		if (fdatasync(fd))
+			bench_die("fdatasync", errno);
+		printf("  sync %d of an event: %9.2f us, %" PRIu64 " sectors\n", i + 1,
+		       (double)(bench_now_ns() - start) / 1e3, sectors_written(fd) - sectors);
+	}
 }
 
 static void time_syncs(int fd, uint8_t *map, struct bench_samples *samples)
@@ -135,6 +178,7 @@ static void prefault_one(const char *dir, const struct method *method)
 	map = make_ready(fd, method);
 	printf("%-28s ready in %7.2f ms\n", method->name,
 	       (double)(bench_now_ns() - ready_ns) / 1e6);
+	time_first_syncs(fd, map);
 	for (at = 0; at < SEGMENT_BYTES; at += SEGMENT_BYTES / 4)
 		time_place(fd, map, at);
 	munmap(map, SEGMENT_BYTES);
