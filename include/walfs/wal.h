@@ -500,7 +500,10 @@ void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync);
 bool wal_log_sync_join(struct wal_log *log, struct wal_sync *sync);
 /* Commits until nobody waits any more. Only after a join that returned true, and once. */
 void wal_log_sync_lead(struct wal_log *log);
-/* Syncs and waits. Return: 0; -EIO, -EROFS ... Not from done(). */
+/*
+ * Syncs and waits. Return: 0; -ENOSPC, -EDQUOT while recovery waits for space; -EIO ...
+ * Not from done().
+ */
 int wal_log_sync(struct wal_log *log);
 
 /*

@@ -167,6 +167,19 @@ case_a_busy_mount_ends_while_writers_write() {
 	done
 }
 
+# The kernel does not wait for the daemon: the lock on the store says when it is done.
+case_after_an_unmount_all_is_durable_once_the_store_is_let_go() {
+	mount_log sync=none
+	seq 1 1000 >>"$mnt/current"
+	kill -STOP "$daemon"
+	timeout 20 fusermount3 -u "$mnt"
+	same "the lock meanwhile" "$(flock -n "$store" echo free || echo held)" held
+	kill -CONT "$daemon"
+	flock -w 20 "$store" true
+	same stored "$("$walctl" info --json "$store" | jq -c '[.durable_event, .clean]')" '[1000,true]'
+	wait "$daemon"
+}
+
 # --- what it holds ---------------------------------------------------------------------
 
 # Descriptors and threads of the daemon.
