@@ -109,9 +109,13 @@ static int sync_to_end(struct wal_log *log)
 }
 
 /* With meta=strict, wal.meta has the new position before anybody is answered. */
-static int commit(struct wal_log *log)
+static int commit(struct wal_log *log, bool asked)
 {
-	int err = sync_to_end(log);
+	int err;
+
+	if (asked)
+		wal_log_note_sync(log);
+	err = sync_to_end(log);
 
 	if (err || !log->asked.meta_strict || !log->coordinator_open)
 		return err;
@@ -125,7 +129,7 @@ static int commit(struct wal_log *log)
 static void commit_once(struct wal_log *log)
 {
 	struct wal_sync *waiting = take_waiting(&log->committer);
-	int err = waiting || is_dirty(log) ? commit(log) : 0;
+	int err = waiting || is_dirty(log) ? commit(log, waiting != NULL) : 0;
 
 	pthread_mutex_unlock(&log->lock);
 	answer(log, waiting, err);
@@ -255,6 +259,13 @@ void wal_log_sync_lead(struct wal_log *log)
 	do {
 		commit_once(log);
 	} while (log->committer.first);
+	give_up_lead(&log->committer);
+	pthread_mutex_unlock(&log->lock);
+}
+
+void wal_log_sync_pass(struct wal_log *log)
+{
+	pthread_mutex_lock(&log->lock);
 	give_up_lead(&log->committer);
 	pthread_mutex_unlock(&log->lock);
 }

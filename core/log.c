@@ -69,6 +69,44 @@ void wal_log_take_durable(struct wal_log *log)
 		wal_meta_coordinator_publish(&log->coordinator, &log->durable);
 }
 
+/* --- by mapping or by pwrite ------------------------------------------------------------ */
+
+/* Syncs nearer to each other than this are of small appends. */
+#define SMALL_SYNC_BYTES 65536
+/* So many of them, and a small append is for syncing. */
+#define MANY_SMALL_SYNCS 16
+
+static bool wants_pwrite(const struct wal_log *log)
+{
+	if (log->asked.io_method == WAL_IO_AUTO)
+		return log->small_syncs >= MANY_SMALL_SYNCS;
+	return log->asked.io_method == WAL_IO_PWRITE;
+}
+
+void wal_log_choose_io(struct wal_log *log, struct wal_segment_writer *w)
+{
+	bool by_pwrite = wants_pwrite(log);
+
+	atomic_store_explicit(&log->preparer.by_pwrite, by_pwrite, memory_order_relaxed);
+	if (by_pwrite && !w->gathered && !wal_segment_writer_has_fault(w))
+		wal_segment_writer_gather(w);
+}
+
+void wal_log_note_sync(struct wal_log *log)
+{
+	struct wal_durable end = wal_log_end(log);
+	const struct wal_durable *last = &log->asked_up_to;
+
+	if (!log->writing || log->asked.io_method != WAL_IO_AUTO)
+		return;
+	if (end.segment != last->segment || end.offset - last->offset > SMALL_SYNC_BYTES)
+		log->small_syncs /= 2;
+	else if (log->small_syncs < MANY_SMALL_SYNCS)
+		log->small_syncs++;
+	log->asked_up_to = end;
+	wal_log_choose_io(log, &log->writer);
+}
+
 /* --- beginning a segment -------------------------------------------------------------------- */
 
 static struct wal_meta_record meta_record(const struct wal_log *log)
@@ -126,10 +164,10 @@ int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *begin
 	err = wal_segment_writer_touch(&w);
 	if (!err) /* on the disk before it has its name: no header of zeros is ever found there */
 		err = wal_segment_writer_flush(&w, true);
-	if (!err && log->asked.io_method == WAL_IO_PWRITE)
-		err = wal_segment_writer_gather(&w);
-	if (!err)
+	if (!err) {
+		wal_log_choose_io(log, &w);
 		err = start_and_publish(log, &w, beginning);
+	}
 	if (!err)
 		err = wal_segment_writer_make_durable(&w);
 	if (!err)
@@ -170,6 +208,9 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	beginning = (struct wal_beginning){.index = log->writer.header.index + 1,
 					   .first_event = log->writer.next_event,
 					   .prev_chain = log->writer.start.chain};
+	if (log->asked_up_to.segment != log->writer.header.index)
+		log->small_syncs = 0; /* nobody asked for one in all of that segment */
+	wal_log_choose_io(log, next);
 	err = start_and_publish(log, next, &beginning);
 	if (!err)
 		err = wal_log_add_entry(log, beginning.index);

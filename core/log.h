@@ -65,6 +65,8 @@ struct wal_log {
 	uint32_t resume_bits;
 	uint32_t view_current;	       /* not writing: the segment that `current` shows */
 	uint64_t held_bytes;	       /* room promised to holds */
+	struct wal_durable asked_up_to; /* where the last sync that somebody asked for ended */
+	unsigned small_syncs;	       /* that ended soon behind the one before, of late */
 	struct wal_log_entry *entries; /* sorted by index */
 	size_t entry_count;
 	size_t entry_room;
@@ -95,6 +97,14 @@ void wal_log_take_durable(struct wal_log *log);
 int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *beginning);
 /* log.c; lock held. Rotates if the active segment is old enough and rotation need not wait. */
 void wal_log_rotate_by_age(struct wal_log *log);
+/*
+ * log.c; lock held. By mapping or by pwrite, for this writer and for what is prepared. It
+ * can become pwrite at any moment; back only with another segment. Without memory it
+ * stays mapped, which is slower at worst.
+ */
+void wal_log_choose_io(struct wal_log *log, struct wal_segment_writer *w);
+/* log.c; lock held. Somebody asked for a sync: that may change how the log is written. */
+void wal_log_note_sync(struct wal_log *log);
 /* log_segments.c. What is known of a segment that is being written. */
 void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_info *info);
 

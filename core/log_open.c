@@ -112,13 +112,12 @@ static int resume(struct wal_log *log, const struct wal_recovery *rec)
 	err = wal_segment_writer_touch(&w);
 	if (!err)
 		err = wal_segment_writer_make_durable(&w);
-	if (!err && log->asked.io_method == WAL_IO_PWRITE)
-		err = wal_segment_writer_gather(&w);
 	if (err) {
 		wal_segment_writer_close(&w, false);
 		return err;
 	}
 	w.telemetry = &log->telemetry;
+	wal_log_choose_io(log, &w);
 	log->writer = w;
 	log->writing = true;
 	log->resume_due = !rec->clean;
@@ -164,7 +163,6 @@ static int start_workers(struct wal_log *log)
 	p->io = log->io;
 	p->dirfd = log->dirfd;
 	p->telemetry = &log->telemetry;
-	p->io_method = log->asked.io_method;
 	p->changed = preparing_changed;
 	p->changed_ctx = log;
 	err = wal_segment_preparer_start(p, &shape, depth);

@@ -21,7 +21,7 @@
  * appends': only the file's size and blocks are made durable then, and what is
  * prefaulted is written once, with the events in it.
  */
-static int make_ready(struct wal_segment_writer *w, enum wal_io_method io_method, bool hurry)
+static int make_ready(struct wal_segment_writer *w, bool by_pwrite, bool hurry)
 {
 	int err;
 
@@ -30,19 +30,20 @@ static int make_ready(struct wal_segment_writer *w, enum wal_io_method io_method
 		return err ? err : wal_segment_writer_flush(w, true);
 	}
 	err = wal_segment_writer_flush(w, true);
-	return err || io_method == WAL_IO_PWRITE ? err : wal_segment_writer_touch(w);
+	return err || by_pwrite ? err : wal_segment_writer_touch(w);
 }
 
 static int prepare(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape,
 		   bool hurry, struct wal_segment_writer *w)
 {
+	bool by_pwrite = atomic_load_explicit(&p->by_pwrite, memory_order_relaxed);
 	uint64_t start = wal_clock_ns();
 	int err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
 
 	if (err)
 		return err;
-	err = make_ready(w, p->io_method, hurry);
-	if (!err && p->io_method == WAL_IO_PWRITE)
+	err = make_ready(w, by_pwrite, hurry);
+	if (!err && by_pwrite)
 		err = wal_segment_writer_gather(w);
 	if (err) {
 		wal_segment_writer_close(w, false);

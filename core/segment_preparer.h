@@ -8,6 +8,7 @@
 #define WALFS_CORE_SEGMENT_PREPARER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/segment_writer.h"
 #include "core/telemetry.h"
@@ -18,7 +19,7 @@ struct wal_segment_preparer {
 	const struct wal_io *io;
 	int dirfd;
 	struct wal_telemetry *telemetry;
-	enum wal_io_method io_method;
+	atomic_bool by_pwrite; /* how the next ones will be written */
 	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
 	void (*changed)(void *ctx, int error);
 	void *changed_ctx;

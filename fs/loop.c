@@ -126,10 +126,26 @@ static void handle(struct walfs *fs, const struct fuse_buf *buffer)
 	walfs_handles_reap(fs);
 }
 
-/* Nothing is in hand. Whoever reads next is the other thread, or this one again. */
+/* Is there a request that nobody has read? */
+static bool has_request(struct walfs *fs)
+{
+	struct pollfd fd = {.fd = fuse_session_fd(fs->session), .events = POLLIN};
+
+	return poll(&fd, 1, 0) > 0;
+}
+
+/*
+ * Nothing is in hand. Whoever reads next is the other thread, or this one again. It
+ * takes the other one a moment to wake up: a request that is there already would wait
+ * for that, so then the log's thread is woken instead.
+ */
 static void commit(struct walfs *fs)
 {
 	fs->lead = false;
+	if (has_request(fs)) {
+		wal_log_sync_pass(fs->log);
+		return;
+	}
 	pthread_mutex_unlock(&fs->reading);
 	wal_log_sync_lead(fs->log);
 	pthread_mutex_lock(&fs->reading);

@@ -76,9 +76,9 @@ static const char help_text[] =
 	"seconds.\n"
 	"\n"
 	"How it runs:\n"
-	"  io=pwrite             events go into the segment by pwrite (default)\n"
-	"  io=mmap               by stores into a mapping: less work for large writes that\n"
-	"                        nobody syncs, and slower syncs of small ones\n"
+	"  io=auto               how events get into the segment: as suits (default);\n"
+	"  io=mmap               by stores into a mapping: quicker writes;\n"
+	"  io=pwrite             by pwrite: quicker syncs of small writes\n"
 	"  busy_poll=USEC        poll for the next request up to USEC microseconds (at most\n"
 	"                        1000) before sleeping, while that finds one: quicker small\n"
 	"                        writes, for a core kept busy meanwhile (default: 0, never)\n"
@@ -225,8 +225,10 @@ static const char *parse_io(struct parser *parser, const char *text)
 		parser->options->io_method = WAL_IO_MAPPING;
 	else if (strcmp(text, "pwrite") == 0)
 		parser->options->io_method = WAL_IO_PWRITE;
+	else if (strcmp(text, "auto") == 0)
+		parser->options->io_method = WAL_IO_AUTO;
 	else
-		return "mmap or pwrite";
+		return "auto, mmap or pwrite";
 	return NULL;
 }
 
@@ -474,7 +476,7 @@ static void set_defaults(struct walfs_options *options)
 	options->mode = DEFAULT_MODE;
 	options->sync = WALFS_SYNC_INTERVAL;
 	options->sync_interval_ms = DEFAULT_SYNC_MS;
-	options->io_method = WAL_IO_PWRITE;
+	options->io_method = WAL_IO_AUTO;
 }
 
 enum walfs_parse walfs_options_parse(int argc, char **argv, struct walfs_options *options)

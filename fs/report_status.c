@@ -77,6 +77,18 @@ static struct object new_object(void)
 
 /* --- options ----------------------------------------------------------------------- */
 
+static const char *io_text(enum wal_io_method method)
+{
+	switch (method) {
+	case WAL_IO_MAPPING:
+		return "mmap";
+	case WAL_IO_PWRITE:
+		return "pwrite";
+	default:
+		return "auto";
+	}
+}
+
 static json_t *sync_text(const struct walfs_options *options)
 {
 	switch (options->sync) {
@@ -106,7 +118,7 @@ static struct object options_in_force(const struct walfs_view *view)
 	put_number(&object, "keep_segments", options->keep_segments);
 	put_number(&object, "keep_bytes", options->keep_bytes);
 	put_number(&object, "keep_age_s", options->keep_age_s);
-	put(&object, "io", json_string(options->io_method == WAL_IO_PWRITE ? "pwrite" : "mmap"));
+	put(&object, "io", json_string(io_text(options->io_method)));
 	put_number(&object, "busy_poll_us", options->busy_poll_us);
 	put(&object, "ro", json_boolean(options->read_only));
 	put(&object, "allow_other", json_boolean(options->allow_other));

@@ -810,7 +810,7 @@ START_TEST(a_full_block_is_written_with_its_header_at_once)
 }
 END_TEST
 
-START_TEST(a_pwrite_that_fails_is_a_fault_and_nothing_is_written_after_it)
+START_TEST(a_pwrite_that_fails_is_a_fault_and_the_last_one)
 {
 	open_started();
 	fault_io_reset(&fault);
@@ -880,8 +880,7 @@ static Suite *segment_writer_suite(void)
 	add_tests(t);
 	tcase_add_test(t, what_was_gathered_is_in_the_file_after_one_pwrite);
 	tcase_add_test(t, a_full_block_is_written_with_its_header_at_once);
-	tcase_add_loop_test(t, a_pwrite_that_fails_is_a_fault_and_nothing_is_written_after_it, 0,
-			    2);
+	tcase_add_loop_test(t, a_pwrite_that_fails_is_a_fault_and_the_last_one, 0, 2);
 	return suite;
 }
 

@@ -388,6 +388,7 @@ struct wal_log;
 enum wal_io_method {
 	WAL_IO_MAPPING = 0, /* stores into a mapping: no system call; the quickest append */
 	WAL_IO_PWRITE = 1,  /* a pwrite an append and block: syncs of small appends are quicker */
+	WAL_IO_AUTO = 2,    /* mapped; by pwrite while small appends are synced one by one */
 };
 
 struct wal_log_options {
@@ -500,6 +501,8 @@ void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync);
 bool wal_log_sync_join(struct wal_log *log, struct wal_sync *sync);
 /* Commits until nobody waits any more. Only after a join that returned true, and once. */
 void wal_log_sync_lead(struct wal_log *log);
+/* Or leaves that to the log's own thread, because something else came up. Returns at once. */
+void wal_log_sync_pass(struct wal_log *log);
 /*
  * Syncs and waits. Return: 0; -ENOSPC, -EDQUOT while recovery waits for space; -EIO ...
  * Not from done().

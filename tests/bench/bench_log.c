@@ -14,9 +14,10 @@
 
 static void set_io(struct wal_log_options *options, const char *io)
 {
-	(void)options;
-	if (strcmp(io, "mmap") != 0)
-		bench_die("this log knows no other io than mmap", EINVAL);
+	if (strcmp(io, "pwrite") == 0)
+		options->io_method = WAL_IO_PWRITE;
+	else if (strcmp(io, "mmap") != 0)
+		bench_die(io, EINVAL);
 }
 
 void bench_log_open(struct bench_log *b, const char *dir, const char *name,

@@ -21,13 +21,14 @@
 #define BATCH_MAX 64u
 
 static const char usage[] =
-	"usage: bench_core append DIR HOW SIZE EVENTS [SEGMENT_BYTES]\n"
+	"usage: bench_core append DIR HOW SIZE EVENTS [SEGMENT_BYTES] [IO]\n"
 	"       bench_core latency DIR rotating|steady ROTATIONS SEGMENT_BYTES PACE_NS [IO]\n"
 	"       bench_core fill DIR SIZE EVENTS SEGMENT_BYTES\n"
 	"       bench_core replay DIR\n"
 	"       bench_core remove DIR\n"
 	"\n"
-	"append:  EVENTS of SIZE bytes, ns an event. Without SEGMENT_BYTES nothing rotates. HOW:\n"
+	"append:  EVENTS of SIZE bytes, ns an event. Without SEGMENT_BYTES, or with 0, nothing\n"
+	"         rotates. IO of a log: mmap or pwrite. HOW:\n"
 	"         clock     one read of it an event, and nothing else\n"
 	"         memcpy    into a prefaulted mapping\n"
 	"         writer    wal_segment_writer_append and a clock an event, prefaulted\n"
@@ -50,6 +51,7 @@ struct run {
 	uint32_t size;
 	uint64_t events;
 	uint64_t segment_bytes;
+	const char *io; /* of a log: mmap or pwrite */
 	bool rotates; /* more events than fit in a segment are meant to be */
 	char *payload; /* PIECE_BYTES, or size if that is more */
 	/* What prepare() made. */
@@ -200,7 +202,7 @@ static void finish_writer(struct run *r)
 
 static void prepare_log(struct run *r)
 {
-	bench_log_open(&r->log, r->dir, "append.store", r->segment_bytes, "mmap");
+	bench_log_open(&r->log, r->dir, "append.store", r->segment_bytes, r->io);
 	bench_log_wait_ready(&r->log);
 }
 
@@ -351,8 +353,11 @@ static int run_append(int argc, char **argv)
 	way = find_way(argv[1]);
 	r.size = (uint32_t)bench_number(argv[2]);
 	r.events = bench_number(argv[3]);
-	r.rotates = argc > 4;
-	r.segment_bytes = r.rotates ? bench_number(argv[4]) : room_for(r.events, r.size);
+	r.segment_bytes = argc > 4 ? bench_number(argv[4]) : 0;
+	r.rotates = r.segment_bytes != 0;
+	if (!r.rotates)
+		r.segment_bytes = room_for(r.events, r.size);
+	r.io = argc > 5 ? argv[5] : "mmap";
 	if (r.size == 0 || r.events == 0)
 		bench_die("nothing to append", EINVAL);
 	r.payload = bench_alloc(r.size > PIECE_BYTES ? r.size : PIECE_BYTES);

@@ -31,15 +31,19 @@ static const struct method {
 	bool prefill;  /* large writes of zeros first */
 	bool populate; /* MADV_POPULATE_WRITE and fdatasync */
 	int advice;    /* madvise before that; 0: none */
+	bool unmap;    /* and then written by pwrite */
 	bool unsynced; /* no fdatasync */
 } methods[] = {
-	{"hole", false, false, false, 0, false},
-	{"fallocate", true, false, false, 0, false},
-	{"fallocate+populate+sync", true, false, true, 0, false},
-	{"1 MiB pwrites+populate+sync", false, true, true, 0, false},
-	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM, false},
-	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE, false},
-	{"the third, not synced", true, false, true, 0, true},
+	{"hole", false, false, false, 0, false, false},
+	{"fallocate", true, false, false, 0, false, false},
+	{"fallocate+populate+sync", true, false, true, 0, false, false},
+	{"1 MiB pwrites+populate+sync", false, true, true, 0, false, false},
+	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM, false, false},
+	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE, false, false},
+	{"the third, then pwrite", true, false, true, 0, true, false},
+	{"MADV_HUGEPAGE, then pwrite", true, false, true, MADV_HUGEPAGE, true, false},
+	{"MADV_HUGEPAGE, not synced", true, false, true, MADV_HUGEPAGE, false, true},
+	{"that, then pwrite", true, false, true, MADV_HUGEPAGE, true, true},
 };
 
 static void prefill(int fd, size_t size)
@@ -80,7 +84,23 @@ static uint8_t *make_ready(int fd, const struct method *method)
 		bench_die("madvise", errno);
 	if (!method->unsynced && fdatasync(fd))
 		bench_die("fdatasync", errno);
-	return map;
+	if (!method->unmap)
+		return map;
+	munmap(map, size);
+	return NULL;
+}
+
+struct segment {
+	int fd;
+	uint8_t *map; /* NULL: written by pwrite */
+};
+
+static void put(const struct segment *segment, size_t offset, const void *data, size_t size)
+{
+	if (segment->map)
+		memcpy(segment->map + offset, data, size);
+	else if (pwrite(segment->fd, data, size, (off_t)offset) != (ssize_t)size)
+		bench_die("pwrite", errno);
 }
 
 /* Sectors written to the disk that the file is on, by anybody; 0: not known. */
@@ -104,60 +124,64 @@ static uint64_t sectors_written(int fd)
 }
 
 /* What whoever is first to want an event durable pays for how it was made ready. */
-static void time_first_syncs(int fd, uint8_t *map)
+static void time_first_syncs(const struct segment *segment)
 {
+	static const char event[80] = "x";
+	size_t at = FIRST_SYNCS_AT;
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		uint64_t sectors = sectors_written(fd), start;
+		uint64_t sectors = sectors_written(segment->fd), start;
 
-		memset(map + FIRST_SYNCS_AT + 80 * i, 'x', 80);
+		put(segment, at, event, sizeof(event));
+		at += sizeof(event);
 		start = bench_now_ns();
-		if (fdatasync(fd))
+		if (fdatasync(segment->fd))
 			bench_die("fdatasync", errno);
 		printf("  sync %d of an event: %9.2f us, %" PRIu64 " sectors\n", i + 1,
-		       (double)(bench_now_ns() - start) / 1e3, sectors_written(fd) - sectors);
+		       (double)(bench_now_ns() - start) / 1e3,
+		       sectors_written(segment->fd) - sectors);
 	}
 }
 
-static void time_syncs(int fd, uint8_t *map, struct bench_samples *samples)
+static void time_syncs(const struct segment *segment, size_t offset, struct bench_samples *samples)
 {
 	static const char event[80] = "x";
 	uint64_t start;
 
-	for (; samples->count < samples->room; map += sizeof(event)) {
-		memcpy(map, event, sizeof(event));
+	for (; samples->count < samples->room; offset += sizeof(event)) {
+		put(segment, offset, event, sizeof(event));
 		start = bench_now_ns();
-		if (fdatasync(fd))
+		if (fdatasync(segment->fd))
 			bench_die("fdatasync", errno);
 		bench_samples_add(samples, bench_now_ns() - start);
 	}
 }
 
-/* Return: ns for the first store into a page. */
-static double time_stores(uint8_t *map)
+/* Return: ns a page for the first bytes that it gets, 64 KiB at a time. */
+static double time_filling(const struct segment *segment, size_t offset)
 {
-	const size_t page = 4096;
+	static const uint8_t piece[65536] = {1};
 	uint64_t start = bench_now_ns();
 	size_t at;
 
-	for (at = 0; at < STORED_BYTES; at += page)
-		*(volatile uint8_t *)(map + at) = 1;
-	return (double)(bench_now_ns() - start) / (STORED_BYTES / page);
+	for (at = 0; at < STORED_BYTES; at += sizeof(piece))
+		put(segment, offset + at, piece, sizeof(piece));
+	return (double)(bench_now_ns() - start) / (STORED_BYTES / 4096);
 }
 
 /* Read-ahead makes larger and larger folios along a file: one place says little. */
-static void time_place(int fd, uint8_t *map, size_t offset)
+static void time_place(const struct segment *segment, size_t offset)
 {
 	struct bench_samples samples;
-	double store_ns;
+	double page_ns;
 
 	bench_samples_init(&samples, SYNCS);
-	store_ns = time_stores(map + offset);
-	time_syncs(fd, map + offset + STORED_BYTES, &samples);
-	printf("  at %2zu MiB: first store into a page %6.0f ns, "
+	page_ns = time_filling(segment, offset);
+	time_syncs(segment, offset + STORED_BYTES, &samples);
+	printf("  at %2zu MiB: a page filled for the first time %6.0f ns, "
 	       "each sync of an event p50 %9.2f us, p99 %9.2f us\n",
-	       offset >> 20, store_ns, bench_samples_part(&samples, 0.5),
+	       offset >> 20, page_ns, bench_samples_part(&samples, 0.5),
 	       bench_samples_part(&samples, 0.99));
 	fflush(stdout);
 	bench_samples_destroy(&samples);
@@ -166,8 +190,8 @@ static void time_place(int fd, uint8_t *map, size_t offset)
 static void prefault_one(const char *dir, const struct method *method)
 {
 	char *path = bench_path(dir, "prefault");
+	struct segment segment;
 	uint64_t ready_ns;
-	uint8_t *map;
 	size_t at;
 	int fd;
 
@@ -175,13 +199,14 @@ static void prefault_one(const char *dir, const struct method *method)
 	if (fd < 0)
 		bench_die(path, errno);
 	ready_ns = bench_now_ns();
-	map = make_ready(fd, method);
+	segment = (struct segment){fd, make_ready(fd, method)};
 	printf("%-28s ready in %7.2f ms\n", method->name,
 	       (double)(bench_now_ns() - ready_ns) / 1e6);
-	time_first_syncs(fd, map);
+	time_first_syncs(&segment);
 	for (at = 0; at < SEGMENT_BYTES; at += SEGMENT_BYTES / 4)
-		time_place(fd, map, at);
-	munmap(map, SEGMENT_BYTES);
+		time_place(&segment, at);
+	if (segment.map)
+		munmap(segment.map, SEGMENT_BYTES);
 	close(fd);
 	unlink(path);
 	free(path);

@@ -15,6 +15,7 @@ from rows_mount import Mount, need
 MIB = 1 << 20
 SEGMENT = 64 * MIB
 EVENT = 64
+IO_METHODS = ["pwrite", "mmap"]
 SIZES = [16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10]
 
 
@@ -22,10 +23,11 @@ def size_name(size: int) -> str:
     return f"{size} B" if size < 1 << 10 else f"{size >> 10} KiB"
 
 
-def append(context: Context, how: str, size: int, events: int, *segment: int) -> dict:
+def append(context: Context, how: str, size: int, events: int, segment: int = 0,
+           io: str = "mmap") -> dict:
     os.sync()
     return measure(context.program("core"), "append", context.directory, how, size, events,
-                   *segment)
+                   segment, io)
 
 
 def by_key(run, key: str, scale: float = 1) -> dict:
@@ -51,7 +53,9 @@ def small_events(context: Context) -> Row:
             "memcpy": "memcpy", "reading one clock": "clock"}
     systems = [System(name, partial(append, context, how, EVENT, many))
                for name, how in ways.items()]
-    systems += [System("etcd wal", partial(peer, context, "etcd", "nosync", fewer)),
+    systems += [System("walfs log, 64 a call, io=pwrite",
+                       partial(append, context, "batch", EVENT, many, 0, "pwrite")),
+                System("etcd wal", partial(peer, context, "etcd", "nosync", fewer)),
                 System("RocksDB", partial(peer, context, "rocksdb", "nosync", fewer)),
                 System("SQLite WAL, NORMAL", partial(peer, context, "sqlite", "normal",
                                                      context.less(50_000))),
@@ -79,7 +83,9 @@ def rotated_events(context: Context) -> Row:
 def synced_events(context: Context) -> Row:
     events = context.less(2000)
     return Row(1, f"append of {EVENT} B, one thread, each synced", "ns", "lower", "",
-               [System("walfs log", partial(append, context, "synced", EVENT, events)),
+               [*(System(f"walfs log, io={io}",
+                         partial(append, context, "synced", EVENT, events, 0, io))
+                  for io in IO_METHODS),
                 System("etcd wal", partial(peer, context, "etcd", "sync", events)),
                 System("RocksDB", partial(peer, context, "rocksdb", "sync", events)),
                 System("SQLite WAL, FULL", partial(peer, context, "sqlite", "full", events))],
@@ -88,8 +94,8 @@ def synced_events(context: Context) -> Row:
 
 # --- 2: bytes ----------------------------------------------------------------------------
 
-def rate(context: Context, how: str, size: int, events: int, *segment: int) -> dict:
-    return by_key(partial(append, context, how, size, events, *segment), "gb_per_s")
+def rate(context: Context, how: str, size: int, events: int, *more) -> dict:
+    return by_key(partial(append, context, how, size, events, *more), "gb_per_s")
 
 
 def sized_events(context: Context, size: int) -> Row:
@@ -109,8 +115,10 @@ def sustained(context: Context, size: int, durable: bool) -> Row:
     walfs, pwrite = ("durable", "pwrite-durable") if durable else ("batch", "pwrite")
     how = "both durable at the end" if durable else "pwrite without any sync"
     return Row(2, f"append of {size_name(size)}, 4 GiB over segments of 64 MiB, {how}", "GB/s",
-               "higher", "walfs >= 1 x pwrite",
-               [System("walfs", partial(rate, context, walfs, size, events, SEGMENT)),
+               "higher", "walfs io=pwrite >= 1 x pwrite; walfs io=mmap >= 1 x pwrite",
+               [*(System(f"walfs io={io}",
+                         partial(rate, context, walfs, size, events, SEGMENT, io))
+                  for io in IO_METHODS),
                 System("pwrite", partial(rate, context, pwrite, size, events, SEGMENT))],
                "pwrite", rounds=3)
 
@@ -220,7 +228,6 @@ def rotation_cpu(context: Context) -> Row:
 
 # --- 13: the tail under sync -----------------------------------------------------------------
 
-IO_METHODS = ["mmap"]
 PACED = 250_000  # 80 bytes each 20 us: 5 s
 
 
@@ -238,7 +245,7 @@ def core_tail(context: Context, syncing: bool) -> Row:
     systems += [System(name, partial(tail, context, "file", how, syncing))
                 for name, how in bare.items()]
     return Row(13, f"append of 80 B each 20 us in the core, {beside}, p99.9", "us", "lower",
-               "walfs io=mmap <= 100" if syncing else "", systems, rounds=3,
+               "walfs io=pwrite <= 100; walfs io=mmap <= 100" if syncing else "", systems, rounds=3,
                plot="sync-latency" if syncing else "", label="core")
 
 
@@ -271,7 +278,7 @@ def mount_tail(context: Context, syncing: bool) -> Row:
     what = MountTail(context, syncing)
     beside = "beside a process of write + fdatasync" if syncing else "no sync"
     return Row(13, f"write(2) of 80 B each 20 us through the mount, {beside}, p99.9", "us", "lower",
-               "walfs io=mmap <= 100" if syncing else "",
+               "walfs io=pwrite <= 100; walfs io=mmap <= 100" if syncing else "",
                [*(System(f"walfs io={io}", partial(what.walfs, io)) for io in IO_METHODS),
                 System("plain file", what.plain)],
                "plain file", rounds=3, prepare=what.prepare, plot="sync-latency" if syncing else "",

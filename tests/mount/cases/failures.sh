@@ -32,7 +32,7 @@ ends_with_an_error() {
 }
 
 case_an_active_file_that_was_cut_fails_the_next_sync() {
-	mount_log
+	mount_log io=pwrite
 	printf 'one\ntwo\n' >>"$mnt/current"
 	sync -d "$mnt/current"
 	echo three >>"$mnt/current"
