@@ -33,8 +33,8 @@ static void answer(struct wal_log *log, struct wal_sync *sync, int error)
 		struct wal_sync *next = sync->next;
 
 		wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC_WAIT, sync->start_ns);
-		wal_count(&log->telemetry, error ? WAL_COUNT_SYNC_ERRORS : WAL_COUNT_SYNC_REQUESTS,
-			  1);
+		wal_count(&log->telemetry,
+			  error ? WAL_COUNT_SYNC_REFUSALS : WAL_COUNT_SYNC_REQUESTS, 1);
 		sync->done(sync, error);
 		sync = next;
 	}
@@ -70,8 +70,10 @@ static int sync_active(struct wal_log *log)
 		err = -EIO;
 	if (!err && still_active)
 		err = wal_segment_writer_check_name(&log->writer);
-	if (err)
+	if (err) {
+		wal_count(&log->telemetry, WAL_COUNT_SYNC_ERRORS, 1);
 		wal_log_fail(log, index, "sync", err);
+	}
 	if (!log->failed && still_active) {
 		log->writer.name_is_durable = true;
 		wal_log_set_durable(log, &end);

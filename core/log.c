@@ -28,12 +28,15 @@ void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int e
 	if (log->failed)
 		return;
 	log->failed = wal_sync_error(wal_public_error(error)); /* no space: not to be waited for */
+	snprintf(log->failure, sizeof(log->failure), "%010" PRIu32 ".wal: %s failed: %s", segment,
+		 what, strerror(-error));
 	wal_log_notice(log, WAL_NOTICE_ERROR,
-		       "%s/%010" PRIu32
-		       ".wal: %s failed: %s; the log is read-only until it is mounted again",
-		       log->path, segment, what, strerror(-error));
+		       "%s/%s; the log is read-only until it is mounted again", log->path,
+		       log->failure);
 	if (!log->maintainer.running)
 		return;
+	/* It runs whenever the maintainer does. */
+	wal_segment_preparer_give_up(&log->preparer);
 	pthread_cond_broadcast(&log->maintainer.moved);
 	pthread_cond_signal(&log->maintainer.wake);
 }
@@ -308,6 +311,7 @@ static int rotate(struct wal_log *log)
 			return log->maintainer.no_space;
 		wal_count(&log->telemetry, WAL_COUNT_SEAL_WAITS, 1);
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+		wal_latency_since(&log->telemetry, WAL_LATENCY_SEAL_WAIT, start);
 		return log->failed ? -EROFS : -EAGAIN;
 	}
 	err = wal_segment_preparer_take(&log->preparer, &next);

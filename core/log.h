@@ -17,8 +17,9 @@
 #include "core/segment_writer.h"
 #include "core/telemetry.h"
 
-/* What was read of a segment; made and read in log_segments.c only. */
+/* What was read of a segment, its bad blocks: made and read in log_segments.c only. */
 struct wal_known_info;
+struct wal_told_blocks;
 
 /*
  * A segment of the log, and what was read of it so far. There may be a hundred
@@ -32,6 +33,7 @@ struct wal_log_entry {
 	uint32_t fault_block;
 	uint64_t fault_offset;
 	char *fault_detail;	     /* may be NULL */
+	struct wal_told_blocks *told; /* NULL: none */
 	struct wal_known_info *info; /* NULL: not read yet */
 	uint64_t bytes;		     /* of the file, for retention; 0: not known */
 };
@@ -44,6 +46,13 @@ struct wal_owed {
 	uint32_t bits; /* WAL_META_* */
 	uint32_t dropped_segments;
 	uint64_t dropped_bytes;
+};
+
+/* Retention could not remove a segment. */
+struct wal_retention_failure {
+	uint32_t segment; /* 0: none */
+	int error;
+	uint64_t retry_ns; /* wal_clock_ns() */
 };
 
 struct wal_log {
@@ -59,6 +68,7 @@ struct wal_log {
 	bool writing;	       /* writer is open */
 	bool mapping_lost;     /* SIGBUS: what the last batch stored may be gone */
 	int failed;	       /* the error that made the log read-only; 0: none */
+	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */
 	bool pending;	       /* recovery, or the first segment, had no space */
 	struct wal_owed owed;  /* what the part of it that was done has to say */
 	uint64_t needed_bytes; /* what it takes at least; 0: not known */
@@ -77,7 +87,8 @@ struct wal_log {
 	size_t entry_room;
 	struct wal_durable durable;
 
-	struct wal_telemetry telemetry; /* needs no lock */
+	struct wal_retention_failure retention_failure; /* the maintainer's */
+	struct wal_telemetry telemetry;			/* needs no lock */
 	struct wal_committer committer;
 	struct wal_segment_preparer preparer;
 	struct wal_segment_maintainer maintainer;
@@ -119,7 +130,7 @@ int wal_log_add_entry(struct wal_log *log, uint32_t index);
 /* The next wal_log_add_entry() does not fail. Return: 0; -ENOMEM. */
 int wal_log_reserve_entry(struct wal_log *log);
 struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
-/* Marks it as damaged. Return: whether that is news. */
+/* Marks it as damaged. Return: whether that is news of this block, or of a fault in none. */
 bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault);
 void wal_log_remove_entry(struct wal_log *log, uint32_t index);
 void wal_log_clear_entries(struct wal_log *log);

@@ -190,8 +190,8 @@ static int start_workers(struct wal_log *log)
 	p->telemetry = &log->telemetry;
 	p->changed = preparing_changed;
 	p->changed_ctx = log;
-	err = wal_segment_maintainer_start(log);
-	return err ? err : wal_segment_preparer_start(p, &shape, depth);
+	err = wal_segment_preparer_start(p, &shape, depth);
+	return err ? err : wal_segment_maintainer_start(log);
 }
 
 /*
@@ -360,7 +360,7 @@ static int open_for_writing(struct wal_log *log, struct wal_recovery *rec, struc
 {
 	int err;
 
-	pthread_mutex_lock(&log->lock);
+	pthread_mutex_lock(&log->lock); /* a thread that is started may fail the log at once */
 	err = go_on(log, rec, error);
 	pthread_mutex_unlock(&log->lock);
 	if (wal_is_no_space(err) && !rec->is_new) { /* R11 */
@@ -468,8 +468,8 @@ int wal_log_open(const struct wal_log_options *options, struct wal_log **result,
 			wal_error_set(error, err, "%s: cannot be opened: %s", log->path,
 				      strerror(-err));
 		error->code = err;
-		wal_segment_preparer_stop(&log->preparer);
 		wal_segment_maintainer_stop(log);
+		wal_segment_preparer_stop(&log->preparer);
 		if (log->writing)
 			wal_segment_writer_close(&log->writer, false);
 		if (log->coordinator_open)

@@ -64,10 +64,59 @@ int wal_log_add_entry(struct wal_log *log, uint32_t index)
 	return 0;
 }
 
+/* The most blocks that a segment can have. */
+#define TOLD_BLOCKS_MAX (WAL_SEGMENT_SIZE_MAX >> WAL_BLOCK_SIZE_LOG2_MIN)
+
+/* Blocks of a segment that were found bad, a bit for each, and faults that are in no block. */
+struct wal_told_blocks {
+	bool elsewhere;
+	uint32_t bytes;
+	uint8_t bits[];
+};
+
+/* Return: false without memory; then nothing changed. */
+static bool make_room_for_block(struct wal_log_entry *entry, uint32_t block)
+{
+	struct wal_told_blocks *told = entry->told;
+	uint32_t had = told ? told->bytes : 0, need = block / 8 + 1;
+
+	if (told && had >= need)
+		return true;
+	told = realloc(told, sizeof(*told) + need);
+	if (!told)
+		return false;
+	if (!entry->told)
+		told->elsewhere = false;
+	memset(told->bits + had, 0, need - had);
+	told->bytes = need;
+	entry->told = told;
+	return true;
+}
+
+/* Return: whether it was not told before. Without memory it is not told. */
+static bool is_told_first(struct wal_log_entry *entry, uint32_t block)
+{
+	bool elsewhere = block >= TOLD_BLOCKS_MAX, before;
+	uint8_t bit = (uint8_t)(1u << block % 8);
+
+	if (!make_room_for_block(entry, elsewhere ? 0 : block))
+		return false;
+	if (elsewhere) {
+		before = entry->told->elsewhere;
+		entry->told->elsewhere = true;
+	} else {
+		before = entry->told->bits[block / 8] & bit;
+		entry->told->bits[block / 8] |= bit;
+	}
+	return !before;
+}
+
 bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault)
 {
+	bool told_first = is_told_first(entry, fault->block);
+
 	if (entry->damaged)
-		return false;
+		return told_first;
 	entry->damaged = true;
 	entry->fault = fault->kind;
 	entry->fault_block = fault->block;
@@ -80,6 +129,7 @@ static void free_known(struct wal_log_entry *entry)
 {
 	free(entry->info);
 	free(entry->fault_detail);
+	free(entry->told);
 }
 
 void wal_log_remove_entry(struct wal_log *log, uint32_t index)
@@ -601,6 +651,7 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	stats->incarnation = log->meta.incarnation;
 	stats->held_bytes = log->held_bytes;
 	stats->failed = log->failed;
+	memcpy(stats->failure, log->failure, sizeof(stats->failure));
 	stats->no_space = log->pending || wal_is_no_space(error) ||
 			  wal_is_no_space(log->starting_error) || log->maintainer.no_space ||
 			  log->meta_no_space;

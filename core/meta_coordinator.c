@@ -17,6 +17,7 @@ int wal_meta_coordinator_init(struct wal_meta_coordinator *mc, const struct wal_
 
 	memset(mc, 0, sizeof(*mc));
 	mc->meta = *meta;
+	mc->first_written = meta->first_segment;
 	err = wal_meta_store_open(&mc->store, io, dirfd);
 	if (err)
 		return err;
@@ -75,12 +76,14 @@ static int write_once(struct wal_meta_coordinator *mc)
 	}
 	pthread_mutex_lock(&mc->lock);
 	mc->tried = wanted;
-	if (!err)
+	if (!err) {
 		mc->written = wanted;
-	else if (wal_is_no_space(err))
+		mc->first_written = meta.first_segment;
+	} else if (wal_is_no_space(err)) {
 		mc->dirty = true;
-	else
+	} else {
 		mc->error = err;
+	}
 	changed = !mc->error && (err != 0) != (mc->no_space != 0);
 	mc->no_space = mc->error ? 0 : err;
 	pthread_cond_broadcast(&mc->wrote);
@@ -154,7 +157,7 @@ int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t fir
 	pthread_mutex_lock(&mc->lock);
 	if (mc->meta.first_segment < first_segment)
 		mc->meta.first_segment = first_segment;
-	err = flush(mc);
+	err = mc->first_written < first_segment ? flush(mc) : mc->error;
 	pthread_mutex_unlock(&mc->lock);
 	return err;
 }

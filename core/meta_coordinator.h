@@ -32,6 +32,7 @@ struct wal_meta_coordinator {
 	uint64_t tried;	  /* or tried, without space */
 	int no_space;	  /* what the last one found; 0: it was written */
 	int error;	  /* of the write that ended the thread */
+	uint32_t first_written; /* what the last write said of meta.first_segment */
 	bool stop;
 	struct wal_telemetry *telemetry;
 };

@@ -13,6 +13,10 @@
 
 #include "core/log.h"
 
+/* How long after a segment could not be removed that is tried again. */
+#define RETRY_S 10u
+#define RETRY_NS (RETRY_S * UINT64_C(1000000000))
+
 struct retention {
 	struct wal_log *log;
 	uint32_t *sealed; /* ascending */
@@ -72,21 +76,47 @@ static bool is_due(const struct retention *r, const struct wal_segment_info *inf
 	       (asked->keep_bytes && r->bytes > asked->keep_bytes) || is_too_old(r, info);
 }
 
+/* A file that is not there any more is as good as removed. Return: 0 or -errno. */
+static int unlink_segment(struct wal_log *log, uint32_t index)
+{
+	char name[WAL_NAME_MAX];
+	int err = wal_meta_coordinator_set_first(&log->coordinator, index + 1);
+
+	wal_segment_name(index, name);
+	if (!err)
+		err = log->io->unlink(log->io, log->dirfd, name);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* What keeps it there is told once, and tried again in a while: it may take an admin. */
+static void note_failure(struct wal_log *log, uint32_t index, int err)
+{
+	struct wal_retention_failure *failure = &log->retention_failure;
+	char name[WAL_NAME_MAX];
+
+	failure->retry_ns = wal_clock_ns() + RETRY_NS;
+	if (failure->segment == index && failure->error == err)
+		return;
+	failure->segment = index;
+	failure->error = err;
+	wal_segment_name(index, name);
+	wal_log_notice(log, WAL_NOTICE_WARNING,
+		       "%s/%s: cannot be removed: %s; trying again every %u s", log->path, name,
+		       strerror(-err), RETRY_S);
+}
+
 static int remove_segment(struct retention *r, const struct wal_segment_info *info)
 {
 	struct wal_log *log = r->log;
 	char name[WAL_NAME_MAX];
-	int err;
+	int err = unlink_segment(log, info->index);
 
 	wal_segment_name(info->index, name);
-	err = wal_meta_coordinator_set_first(&log->coordinator, info->index + 1);
-	if (!err)
-		err = log->io->unlink(log->io, log->dirfd, name);
 	if (err) {
-		wal_log_notice(log, WAL_NOTICE_WARNING, "%s/%s: cannot be removed: %s", log->path,
-			       name, strerror(-err));
+		note_failure(log, info->index, err);
 		return err;
 	}
+	log->retention_failure = (struct wal_retention_failure){.segment = 0};
 	pthread_mutex_lock(&log->lock);
 	wal_log_remove_entry(log, info->index);
 	pthread_mutex_unlock(&log->lock);
@@ -130,6 +160,8 @@ bool wal_log_retain(struct wal_log *log)
 	bool removed = false;
 
 	if (!asked->keep_segments && !asked->keep_bytes && !asked->keep_age_s)
+		return false;
+	if (wal_clock_ns() < log->retention_failure.retry_ns)
 		return false;
 	if (list_sealed(&r) == 0)
 		removed = remove_due(&r);

@@ -37,13 +37,18 @@ static void sync_data(struct wal_log *log, struct wal_closed *closed)
 	struct wal_segment_writer *w = &closed->writer;
 	uint32_t index = w->header.index;
 	struct wal_durable end = {index, closed->tail.offset, closed->tail.next_event - 1};
+	uint64_t start = wal_clock_ns();
 	int err;
 
 	pthread_mutex_unlock(&log->lock);
 	err = wal_segment_writer_make_durable(w);
 	pthread_mutex_lock(&log->lock);
-	if (err)
+	wal_count(&log->telemetry, WAL_COUNT_CLOSED_SYNCS, 1);
+	wal_latency_since(&log->telemetry, WAL_LATENCY_CLOSED_SYNC, start);
+	if (err) {
+		wal_count(&log->telemetry, WAL_COUNT_SYNC_ERRORS, 1);
 		wal_log_fail(log, index, "sync", err);
+	}
 	closed->synced = true; /* only this thread moves what is queued */
 	if (!log->failed)
 		wal_log_set_durable(log, &end);
@@ -108,6 +113,7 @@ static void seal_oldest(struct wal_log *log)
 		return;
 	}
 	if (err) {
+		wal_count(&log->telemetry, WAL_COUNT_SYNC_ERRORS, 1);
 		wal_log_fail(log, index, "sealing", err);
 	} else {
 		note_space(log, index, 0);

@@ -101,14 +101,14 @@ static void wait_to_retry(struct wal_segment_preparer *p)
 	struct timespec until;
 
 	wal_deadline(&until, RETRY_MS);
-	while (!p->stop && !p->needed &&
+	while (!p->stop && !p->needed && !p->given_up &&
 	       pthread_cond_timedwait(&p->wake, &p->lock, &until) != ETIMEDOUT)
 		;
 }
 
 static bool has_more(const struct wal_segment_preparer *p)
 {
-	return p->count < p->depth && p->shape.index <= WAL_LAST_SEGMENT_INDEX;
+	return !p->given_up && p->count < p->depth && p->shape.index <= WAL_LAST_SEGMENT_INDEX;
 }
 
 static void *run(void *arg)
@@ -137,7 +137,7 @@ int wal_segment_preparer_start(struct wal_segment_preparer *p,
 	p->depth = depth < WAL_PREPARE_MAX ? depth : WAL_PREPARE_MAX;
 	p->count = 0;
 	p->error = 0;
-	p->stop = false;
+	p->stop = p->given_up = false;
 	pthread_mutex_init(&p->lock, NULL);
 	wal_cond_init(&p->wake);
 	wal_cond_init(&p->ready);
@@ -218,9 +218,9 @@ int wal_segment_preparer_wait(struct wal_segment_preparer *p)
 	seen = p->attempts;
 	p->needed = true;
 	pthread_cond_signal(&p->wake);
-	while (p->count == 0 && p->attempts == seen && !p->stop)
+	while (p->count == 0 && p->attempts == seen && !p->stop && !p->given_up)
 		pthread_cond_wait(&p->ready, &p->lock);
-	err = p->count ? 0 : p->error;
+	err = p->count ? 0 : p->given_up ? -EROFS : p->error;
 	pthread_mutex_unlock(&p->lock);
 	return err;
 }
@@ -235,6 +235,15 @@ unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *error)
 		*error = p->error;
 	pthread_mutex_unlock(&p->lock);
 	return count;
+}
+
+void wal_segment_preparer_give_up(struct wal_segment_preparer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->given_up = true;
+	pthread_cond_signal(&p->wake);
+	pthread_cond_broadcast(&p->ready);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void wal_segment_preparer_stop(struct wal_segment_preparer *p)

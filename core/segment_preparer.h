@@ -39,6 +39,7 @@ struct wal_segment_preparer {
 	bool needed;	   /* somebody waits */
 	uint64_t taken_ns; /* when one was last taken; 0: never */
 	bool in_bulk;	   /* and that was soon after the one before */
+	bool given_up;	   /* nobody will take another */
 	bool stop;
 };
 
@@ -55,11 +56,13 @@ void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t in
 /*
  * Waits until one is ready, or until an attempt to make one has failed: after -ENOSPC
  * each call has it tried anew, unless one failed just now and nothing says that there is
- * space. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...
+ * space. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...; -EROFS if it gave up.
  */
 int wal_segment_preparer_wait(struct wal_segment_preparer *p);
 /* How many are ready; error (may be NULL) gets that of the last attempt. Any thread. */
 unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *error);
+/* It runs, and makes no more: the log failed. Any thread. */
+void wal_segment_preparer_give_up(struct wal_segment_preparer *p);
 /* Ends the thread and removes what was prepared and not taken. */
 void wal_segment_preparer_stop(struct wal_segment_preparer *p);
 

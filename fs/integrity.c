@@ -159,20 +159,15 @@ void walfs_checked_destroy(struct walfs_checked *checked)
 /* One message a bad block, however often and in whichever way it is read. */
 static bool is_news(struct walfs *fs, uint32_t segment, const struct wal_fault *fault)
 {
-	bool news = wal_log_mark_damaged(fs->log, segment, fault);
 	struct walfs_checked *checked = &fs->checked;
-	struct wal_segment_info info;
-	bool told_first;
+	bool news = wal_log_mark_damaged(fs->log, segment, fault);
 
-	/* What made it damaged was told then, by recovery or from here. */
-	told_first = !news && wal_log_segment_info(fs->log, segment, &info) == 0 &&
-		     info.fault.block == fault->block;
+	if (news || wal_log_has_segment(fs->log, segment))
+		return news;
+	/* Removed, and read through an open descriptor: the log has forgotten it. */
 	pthread_mutex_lock(&checked->lock);
-	if (!news)
-		news = !told_first && (checked->reported_segment != segment ||
-				       checked->reported_block != fault->block);
-	checked->reported_segment = segment;
-	checked->reported_block = fault->block;
+	news = checked->reported_removed != segment;
+	checked->reported_removed = segment;
 	pthread_mutex_unlock(&checked->lock);
 	return news;
 }

@@ -37,7 +37,7 @@ enum walfs_health walfs_view_health(const struct walfs_view *view, const char **
 {
 	*reason = NULL;
 	if (view->stats.failed) {
-		*reason = strerror(abs(view->stats.failed));
+		*reason = view->stats.failure;
 		return WALFS_READ_ONLY;
 	}
 	if (wal_log_is_read_only(view->fs->log)) {

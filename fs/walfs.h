@@ -290,8 +290,8 @@ struct walfs_checked {
 	pthread_mutex_t lock;		     /* protects all but the strand */
 	struct walfs_check_result **results; /* sorted by segment */
 	size_t count;
-	uint32_t reported_segment, reported_block; /* the damage that was reported last */
-	struct walfs_strand strand;		   /* one check at a time */
+	uint32_t reported_removed;	     /* of a removed segment: the last damage told */
+	struct walfs_strand strand;	     /* one check at a time */
 };
 
 #define WALFS_VALUE_MAX 256 /* of an attribute */

@@ -1390,6 +1390,7 @@ END_TEST
 START_TEST(a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later)
 {
 	struct oracle_slot slot;
+	struct wal_stats stats;
 
 	open_log();
 	log_put_lines(&handle, 1, 5);
@@ -1399,6 +1400,11 @@ START_TEST(a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later)
 	ck_fails(wal_log_sync(wal), -EIO);
 	fault_io_reset(&fault); /* the next fdatasync would say 0 */
 	ck_assert_int_lt(wal_log_sync(wal), 0);
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_ERRORS], 1);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_REFUSALS], 2);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_SYNC_REQUESTS], 1);
+	ck_assert_str_eq(stats.failure, "0000000001.wal: sync failed: Input/output error");
 	ck_fails(log_put(&handle, "no\n"), -EROFS);
 	ck_fails(wal_log_rotate(wal), -EROFS);
 	ck_assert_uint_eq(position().durable_event, 5);
@@ -1665,6 +1671,29 @@ START_TEST(a_segment_found_damaged_is_damaged_from_then_on)
 }
 END_TEST
 
+/* In whichever order and however often they are read. */
+START_TEST(each_bad_block_is_news_and_counted_once)
+{
+	static const uint32_t blocks[] = {7, 3, 4000, WAL_NO_BLOCK, 3, 7, 8, 4000, WAL_NO_BLOCK};
+	static const bool is_news[] = {true, true, true, true, false, false, true, false, false};
+	struct wal_fault found = {.kind = WAL_FAULT_BLOCK_CHECKSUM, .segment = 1};
+	struct wal_stats stats;
+	size_t i;
+
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	ck_ok(wal_log_rotate(wal));
+	for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		found.block = blocks[i];
+		ck_assert(wal_log_mark_damaged(wal, 1, &found) == is_news[i]);
+	}
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_FAULTS_BLOCK], 5);
+	ck_assert_uint_eq(stats.damaged_segments, 1);
+	ck_assert(!wal_log_mark_damaged(wal, 9, &found)); /* there is none */
+}
+END_TEST
+
 /* --- any call cut --------------------------------------------------------------------- */
 
 static void copy_store(void *ctx)
@@ -1826,6 +1855,7 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, a_truncated_active_file_is_an_error_and_the_process_lives);
 	tcase_add_test(t, a_sigbus_of_somebody_else_still_kills);
 	tcase_add_test(t, a_segment_found_damaged_is_damaged_from_then_on);
+	tcase_add_test(t, each_bad_block_is_news_and_counted_once);
 	tcase_add_test(t, cut_off_at_any_call_the_log_has_all_that_was_promised);
 }
 

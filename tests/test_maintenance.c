@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "tests/support.h"
 
 #define STORE "store"
@@ -140,12 +141,17 @@ END_TEST
 
 START_TEST(writing_waits_when_too_many_segments_are_unsealed_and_goes_on)
 {
+	struct wal_stats now;
+
 	fault.sync_delay_us = 3000;
 	handle.options.segment_size = TEST_BLOCK;
 	handle.options.prepare_segments = 8;
 	open_log();
 	log_put_lines(&handle, 1, 4000);
-	ck_assert_uint_le(stats().sealing_segments, 8);
+	now = stats();
+	ck_assert_uint_le(now.sealing_segments, 8);
+	ck_assert_uint_eq(now.latencies[WAL_LATENCY_SEAL_WAIT].count,
+			  now.counters[WAL_COUNT_SEAL_WAITS]);
 	fault.sync_delay_us = 0;
 	close_log();
 	expect_sound_store();
@@ -328,6 +334,9 @@ START_TEST(a_failed_sync_of_a_closed_segment_is_never_a_success_later)
 	fault_io_fail_ops(&fault, OP(FDATASYNC), -EIO, 0);
 	ck_assert_int_lt(wal_log_rotate(wal), 0);
 	fault_io_reset(&fault);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_CLOSED_SYNCS], 1);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SYNC_ERRORS], 1); /* nobody asked for it */
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SYNC_REFUSALS], 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_lt(wal_log_sync(wal), 0);
 	ck_fails(log_put(&handle, "no\n"), -EROFS);
@@ -338,6 +347,22 @@ START_TEST(a_failed_sync_of_a_closed_segment_is_never_a_success_later)
 	open_log(); /* and what the file has is still there */
 	wal_log_position(wal, &p);
 	ck_assert_uint_eq(p.next_event, 21);
+}
+END_TEST
+
+/* The header is written when the data is safe. */
+START_TEST(a_failed_sealing_is_counted_as_a_failed_sync)
+{
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	for (int ms = 0; ms < 5000 && stats().ready_segments < 2; ms++)
+		usleep(1000);
+	fault_io_fail_ops(&fault, OP(TRUNCATE), -EIO, 0);
+	ck_assert_int_lt(wal_log_rotate(wal), 0);
+	fault_io_reset(&fault);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SYNC_ERRORS], 1);
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SEALED], 0);
+	ck_assert_int_lt(log_close(&handle), 0);
 }
 END_TEST
 
@@ -592,20 +617,44 @@ START_TEST(wal_meta_knows_what_is_kept_before_a_segment_is_removed)
 }
 END_TEST
 
-START_TEST(a_segment_that_cannot_be_removed_is_told_and_tried_again)
+START_TEST(a_segment_that_cannot_be_removed_is_told_once_and_tried_again_in_a_while)
 {
 	handle.options.keep_segments = 1;
 	open_log();
-	fault_io_fail_ops(&fault, OP(UNLINK), -EACCES, 0);
+	fault_io_fail_ops(&fault, OP(UNLINK), -EPERM, 0);
 	make_segments(3);
 	for (int ms = 0; ms < 3000 && fault.failed == 0; ms++)
 		usleep(1000);
-	ck_assert_uint_gt(fault.failed, 0);
+	make_segments(3);
+	ck_assert_uint_eq(fault.failed, 1); /* though it was looked at three times more */
+	ck_assert_uint_eq(handle.notices.warnings, 1);
 	ck_assert(file_exists(store_segment_path(test_path(STORE), 1)));
+	/* Time passes, and it is the same. */
+	wal_segment_maintainer_stop(wal);
+	wal->retention_failure.retry_ns = 0;
+	wal_log_retain(wal);
+	ck_assert_uint_eq(fault.failed, 2);
+	ck_assert_uint_eq(handle.notices.warnings, 1);
 	fault_io_reset(&fault);
-	make_segments(1);
+	wal->retention_failure.retry_ns = 0;
+	wal_log_retain(wal);
 	wait_for_segments(1);
 	expect_sound_store();
+}
+END_TEST
+
+START_TEST(a_segment_that_somebody_removed_keeps_no_other)
+{
+	struct wal_segment_info info;
+
+	handle.options.keep_segments = 2;
+	open_log();
+	make_segments(2);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_assert_int_eq(unlink(store_segment_path(test_path(STORE), 1)), 0);
+	make_segments(4);
+	wait_for_segments(2);
+	ck_assert_uint_eq(handle.notices.warnings, 0);
 }
 END_TEST
 
@@ -719,6 +768,10 @@ START_TEST(the_counters_say_what_happened)
 	ck_assert_uint_eq(s.counters[WAL_COUNT_ROTATIONS], 1);
 	ck_assert_uint_eq(s.counters[WAL_COUNT_SEALED], 1);
 	ck_assert_uint_eq(s.latencies[WAL_LATENCY_APPEND].count, 25);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_CLOSED_SYNCS], 1);
+	ck_assert_uint_eq(s.latencies[WAL_LATENCY_CLOSED_SYNC].count, 1);
+	ck_assert_uint_eq(s.latencies[WAL_LATENCY_ROTATE].count, 1);
+	ck_assert_uint_eq(s.counters[WAL_COUNT_SYNC_ERRORS], 0);
 	ck_assert_uint_ge(s.counters[WAL_COUNT_SYNCS], 1);
 	ck_assert_uint_eq(s.next_event, 26);
 	ck_assert_uint_eq(s.active_segment, 2);
@@ -749,10 +802,11 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, a_clock_that_went_back_removes_nothing);
 	tcase_add_test(t, a_damaged_segment_is_evidence_and_stays);
 	tcase_add_test(t, wal_meta_knows_what_is_kept_before_a_segment_is_removed);
-	tcase_add_test(t, a_segment_that_cannot_be_removed_is_told_and_tried_again);
 	tcase_add_loop_test(
 		t, on_a_full_disk_what_need_not_be_kept_is_removed_so_that_writing_goes_on, 0, 2);
 	tcase_add_test(t, what_need_not_be_kept_is_removed_while_the_disk_stays_full);
+	tcase_add_test(t, a_segment_that_cannot_be_removed_is_told_once_and_tried_again_in_a_while);
+	tcase_add_test(t, a_segment_that_somebody_removed_keeps_no_other);
 	tcase_add_test(t, cut_off_at_any_call_retention_leaves_a_sound_store);
 }
 
@@ -771,6 +825,7 @@ static Suite *maintenance_suite(void)
 	tcase_add_test(t, what_had_no_space_to_be_sealed_is_sealed_by_the_next_opening);
 	tcase_add_test(t, a_sync_of_a_seal_that_found_no_space_fails_the_log);
 	tcase_add_test(t, a_failed_sync_of_a_closed_segment_is_never_a_success_later);
+	tcase_add_test(t, a_failed_sealing_is_counted_as_a_failed_sync);
 	tcase_add_test(t, syncs_of_several_threads_share_the_disk);
 	tcase_add_test(t, with_meta_strict_the_position_is_on_disk_before_the_answer);
 	tcase_add_test(t, with_meta_strict_a_position_that_cannot_be_written_is_no_success);

@@ -504,6 +504,28 @@ START_TEST(a_sync_that_found_no_space_is_never_tried_again)
 }
 END_TEST
 
+START_TEST(where_the_log_begins_is_written_once_and_not_again_while_it_stands)
+{
+	struct wal_meta meta = some_meta(1);
+
+	meta.first_segment = 1;
+	ck_ok(wal_meta_coordinator_init(&coordinator, &fault.io, test_dirfd(), &meta));
+	ck_ok(wal_meta_coordinator_start(&coordinator));
+	fault_io_reset(&fault);
+	ck_ok(wal_meta_coordinator_set_first(&coordinator, 4));
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_PWRITE), 1);
+	ck_ok(wal_meta_read(test_dirfd(), &meta, NULL));
+	ck_assert_uint_eq(meta.first_segment, 4);
+	for (uint32_t first = 1; first <= 4; first++)
+		ck_ok(wal_meta_coordinator_set_first(&coordinator, first));
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_PWRITE), 1);
+	fault_io_fail_ops(&fault, 1u << FAULT_OP_PWRITE, -EIO, 1);
+	ck_fails(wal_meta_coordinator_set_first(&coordinator, 5), -EIO);
+	ck_fails(wal_meta_coordinator_set_first(&coordinator, 5), -EIO); /* it is not written */
+	wal_meta_coordinator_stop(&coordinator, false, true);
+}
+END_TEST
+
 static Suite *meta_store_suite(void)
 {
 	Suite *suite = suite_create("meta_store");
@@ -524,6 +546,7 @@ static Suite *meta_store_suite(void)
 	tcase_add_test(t, a_file_cut_at_any_length_is_no_more_than_a_lost_slot);
 	tcase_add_test(t, what_is_no_regular_file_is_refused_and_left_alone);
 	tcase_add_test(t, a_write_is_synced_before_it_counts);
+	tcase_add_test(t, where_the_log_begins_is_written_once_and_not_again_while_it_stands);
 	tcase_add_test(t,
 		       a_failed_write_leaves_the_slot_that_counts_and_is_tried_in_the_same_place);
 	tcase_add_test(t, no_space_to_make_the_file_is_an_error_and_no_half_file_is_believed);

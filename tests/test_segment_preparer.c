@@ -192,6 +192,21 @@ START_TEST(it_is_tried_again_though_nobody_waits)
 }
 END_TEST
 
+START_TEST(one_that_gave_up_tries_no_more_and_keeps_nobody_waiting)
+{
+	fault_io_fail_ops(&fault, 1u << FAULT_OP_CREATE, -ENOSPC, 0);
+	start(1, 2);
+	ck_fails(wal_segment_preparer_wait(&preparer), -ENOSPC);
+	wal_segment_preparer_give_up(&preparer);
+	for (int i = 0; i < 100 && wal_segment_preparer_wait(&preparer) != -EROFS; i++)
+		usleep(1000);
+	fault_io_reset(&fault);
+	for (int i = 0; i < 3; i++)
+		ck_fails(wal_segment_preparer_wait(&preparer), -EROFS);
+	ck_assert_uint_le(fault_io_count(&fault, FAULT_OP_CREATE), 1); /* one was under way */
+}
+END_TEST
+
 static struct {
 	unsigned calls;
 	int errors[8];
@@ -278,6 +293,7 @@ static Suite *segment_preparer_suite(void)
 	tcase_add_loop_test(t, an_answer_that_is_young_is_not_asked_for_again, 0, 2);
 	tcase_add_loop_test(t, nothing_half_made_stays, 0, 3);
 	tcase_add_test(t, it_is_tried_again_though_nobody_waits);
+	tcase_add_test(t, one_that_gave_up_tries_no_more_and_keeps_nobody_waiting);
 	tcase_add_test(t, a_change_is_told_once_each_way);
 	tcase_add_test(t, a_file_that_is_in_the_way_is_left_alone_and_stops_nothing);
 	tcase_add_test(t, stopping_removes_what_was_not_taken);

@@ -313,11 +313,17 @@ static void put_latencies(const json_t *status, const char *title, const char *m
 static void put_trouble(const json_t *status)
 {
 	static const char *const kinds[] = {
-		"append_errors",	  "sync_errors",
-		"prepare_errors",	  "segment_header_faults",
-		"block_faults",		  "chain_faults",
-		"event_faults",		  "other_faults",
-		"recovery_dropped_bytes", "recovery_dropped_segments",
+		"append_errors",
+		"sync_errors",
+		"sync_refusals",
+		"prepare_errors",
+		"segment_header_faults",
+		"block_faults",
+		"chain_faults",
+		"event_faults",
+		"other_faults",
+		"recovery_dropped_bytes",
+		"recovery_dropped_segments",
 	};
 	char member[64];
 

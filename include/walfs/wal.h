@@ -504,7 +504,10 @@ bool wal_log_sync_join(struct wal_log *log, struct wal_sync *sync);
 void wal_log_sync_lead(struct wal_log *log);
 /* Or leaves that to the log's own thread, because something else came up. Returns at once. */
 void wal_log_sync_pass(struct wal_log *log);
-/* Syncs and waits. Return: 0; -EIO, -EROFS ... Not from done(). */
+/*
+ * Syncs and waits. Return: 0; -ENOSPC, -EDQUOT while recovery waits for space; -EIO ...
+ * Not from done().
+ */
 int wal_log_sync(struct wal_log *log);
 
 /*
@@ -543,8 +546,9 @@ struct wal_log_position {
 void wal_log_position(struct wal_log *log, struct wal_log_position *position);
 
 /*
- * Notes that a read or check found a segment damaged; its state is that from now on.
- * Return: whether that is news (otherwise the fault that was found first stays).
+ * Notes that a read or check found a segment damaged; its state is that from now on,
+ * and its fault the one that was found first. Return: whether that is news: the first
+ * fault of this block, or the first in no block. Those are counted.
  */
 bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_fault *fault);
 
@@ -567,9 +571,11 @@ enum wal_counter {
 	WAL_COUNT_PAYLOAD_BYTES,
 	WAL_COUNT_APPEND_ERRORS,
 	WAL_COUNT_BLOCKS,	 /* finished */
-	WAL_COUNT_SYNC_REQUESTS, /* answered */
+	WAL_COUNT_SYNC_REQUESTS, /* answered: durable */
+	WAL_COUNT_SYNC_REFUSALS, /* answered with an error */
 	WAL_COUNT_SYNCS,	 /* fdatasync of an active segment */
-	WAL_COUNT_SYNC_ERRORS,
+	WAL_COUNT_CLOSED_SYNCS,	 /* of one that a rotation closed */
+	WAL_COUNT_SYNC_ERRORS,	 /* of both that failed, and sealings that did */
 	WAL_COUNT_ROTATIONS,
 	WAL_COUNT_PREPARED,
 	WAL_COUNT_PREPARE_ERRORS,
@@ -593,10 +599,12 @@ enum wal_latency {
 	WAL_LATENCY_APPEND,	  /* a wal_log_append() call, waiting included */
 	WAL_LATENCY_FINALIZE,	  /* checksums of a finished block */
 	WAL_LATENCY_SYNC,	  /* a sync of the active segment */
+	WAL_LATENCY_CLOSED_SYNC,  /* of one that a rotation closed */
 	WAL_LATENCY_SYNC_WAIT,	  /* a sync request, from start to answer */
-	WAL_LATENCY_ROTATE,	  /* what an append waits for a rotation */
+	WAL_LATENCY_ROTATE,	  /* a change to a new segment, the next two not in it */
 	WAL_LATENCY_PREPARE,	  /* making a segment ready */
-	WAL_LATENCY_PREPARE_WAIT, /* waiting for one */
+	WAL_LATENCY_PREPARE_WAIT, /* an append's wait for one */
+	WAL_LATENCY_SEAL_WAIT,	  /* and for one of too many unsealed ones to be sealed */
 	WAL_LATENCY_SEAL,	  /* from rotation to sealed */
 	WAL_LATENCY_META,	  /* writing wal.meta */
 	WAL_LATENCIES
@@ -611,6 +619,8 @@ struct wal_histogram {
 	uint64_t max_ns;
 	uint64_t buckets[WAL_LATENCY_BUCKETS]; /* each its own, not cumulative */
 };
+
+#define WAL_FAILURE_TEXT 128
 
 struct wal_stats {
 	uint64_t counters[WAL_COUNTERS];
@@ -629,6 +639,7 @@ struct wal_stats {
 	uint32_t damaged_segments; /* known to be */
 	uint32_t sync_waiters;
 	int failed;    /* the error that made the log read-only; 0 */
+	char failure[WAL_FAILURE_TEXT]; /* "0000000004.wal: sync failed: ..."; or "" */
 	bool no_space; /* a segment to write, a seal or wal.meta waits for space */
 };
 

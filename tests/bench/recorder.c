@@ -5,11 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/telemetry.h"
@@ -20,6 +23,7 @@
 #define SEGMENT_BYTES (64u << 20)
 #define SYNCS 300
 #define STORED_BYTES (4u << 20)
+#define FIRST_SYNCS_AT (12u << 20) /* where nothing else is stored */
 
 static const struct method {
 	const char *name;
@@ -28,15 +32,18 @@ static const struct method {
 	bool populate; /* MADV_POPULATE_WRITE and fdatasync */
 	int advice;    /* madvise before that; 0: none */
 	bool unmap;    /* and then written by pwrite */
+	bool unsynced; /* no fdatasync */
 } methods[] = {
-	{"hole", false, false, false, 0, false},
-	{"fallocate", true, false, false, 0, false},
-	{"fallocate+populate+sync", true, false, true, 0, false},
-	{"1 MiB pwrites+populate+sync", false, true, true, 0, false},
-	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM, false},
-	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE, false},
-	{"the third, then pwrite", true, false, true, 0, true},
-	{"MADV_HUGEPAGE, then pwrite", true, false, true, MADV_HUGEPAGE, true},
+	{"hole", false, false, false, 0, false, false},
+	{"fallocate", true, false, false, 0, false, false},
+	{"fallocate+populate+sync", true, false, true, 0, false, false},
+	{"1 MiB pwrites+populate+sync", false, true, true, 0, false, false},
+	{"MADV_RANDOM, as the third", true, false, true, MADV_RANDOM, false, false},
+	{"MADV_HUGEPAGE, as the third", true, false, true, MADV_HUGEPAGE, false, false},
+	{"the third, then pwrite", true, false, true, 0, true, false},
+	{"MADV_HUGEPAGE, then pwrite", true, false, true, MADV_HUGEPAGE, true, false},
+	{"MADV_HUGEPAGE, not synced", true, false, true, MADV_HUGEPAGE, false, true},
+	{"that, then pwrite", true, false, true, MADV_HUGEPAGE, true, true},
 };
 
 static void prefill(int fd, size_t size)
@@ -75,7 +82,7 @@ static uint8_t *make_ready(int fd, const struct method *method)
 		return map;
 	if (madvise(map, size, MADV_POPULATE_WRITE))
 		bench_die("madvise", errno);
-	if (fdatasync(fd))
+	if (!method->unsynced && fdatasync(fd))
 		bench_die("fdatasync", errno);
 	if (!method->unmap)
 		return map;
@@ -94,6 +101,47 @@ static void put(const struct segment *segment, size_t offset, const void *data, 
 		memcpy(segment->map + offset, data, size);
 	else if (pwrite(segment->fd, data, size, (off_t)offset) != (ssize_t)size)
 		bench_die("pwrite", errno);
+}
+
+/* Sectors written to the disk that the file is on, by anybody; 0: not known. */
+static uint64_t sectors_written(int fd)
+{
+	uint64_t sectors = 0;
+	char path[64];
+	struct stat st;
+	FILE *file;
+
+	if (fstat(fd, &st))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(st.st_dev),
+		 minor(st.st_dev));
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%*u %*u %*u %*u %*u %*u %" SCNu64, &sectors) != 1)
+		sectors = 0;
+	if (file)
+		fclose(file);
+	return sectors;
+}
+
+/* What whoever is first to want an event durable pays for how it was made ready. */
+static void time_first_syncs(const struct segment *segment)
+{
+	static const char event[80] = "x";
+	size_t at = FIRST_SYNCS_AT;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		uint64_t sectors = sectors_written(segment->fd), start;
+
+		put(segment, at, event, sizeof(event));
+		at += sizeof(event);
+		start = bench_now_ns();
+		if (fdatasync(segment->fd))
+			bench_die("fdatasync", errno);
+		printf("  sync %d of an event: %9.2f us, %" PRIu64 " sectors\n", i + 1,
+		       (double)(bench_now_ns() - start) / 1e3,
+		       sectors_written(segment->fd) - sectors);
+	}
 }
 
 static void time_syncs(const struct segment *segment, size_t offset, struct bench_samples *samples)
@@ -154,6 +202,7 @@ static void prefault_one(const char *dir, const struct method *method)
 	segment = (struct segment){fd, make_ready(fd, method)};
 	printf("%-28s ready in %7.2f ms\n", method->name,
 	       (double)(bench_now_ns() - ready_ns) / 1e6);
+	time_first_syncs(&segment);
 	for (at = 0; at < SEGMENT_BYTES; at += SEGMENT_BYTES / 4)
 		time_place(&segment, at);
 	if (segment.map)

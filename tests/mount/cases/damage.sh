@@ -26,6 +26,28 @@ case_a_flipped_bit_is_eio_there_reported_and_the_rest_readable() {
 	same current "$(cat "$mnt/current")" 'the log goes on'
 }
 
+# A reader that tries again and again tells no more than the first one.
+case_each_bad_block_is_told_and_counted_once() {
+	mount_log
+	seq 1 60000 >>"$mnt/current"
+	rotate
+	local block
+	for block in 0 2 4; do
+		"$poke" flip "$store/0000000001.wal" $((4096 + block * 65536 + 1000))
+	done
+	for _ in 1 2 3; do
+		"$poke" good-pages "$mnt/0000000001.wal"
+		"$poke" good-pages "$mnt/events/0000000001.log"
+		attribute verify "$mnt/0000000001.wal" >/dev/null
+	done
+	cat "$log"
+	for block in 0 2 4; do
+		same "messages of block $block" "$(grep -c "block $block:" "$log")" 1
+	done
+	same counted "$(awk '$1 == "walfs_block_faults_total" { print $2 }' "$mnt/.walfs/metrics")" 3
+	same segments "$(awk '$1 == "walfs_damaged_segments" { print $2 }' "$mnt/.walfs/metrics")" 1
+}
+
 case_verify_finds_damage_that_nobody_has_read() {
 	mount_log
 	seq 1 30000 >>"$mnt/current"

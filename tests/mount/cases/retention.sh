@@ -23,7 +23,7 @@ case_keep_segments_removes_the_oldest() {
 	mount_log keep_segments=2
 	segments_with one two three four five
 	soon finished_are 2
-	same names "$(ls "$mnt" "$mnt/events" | grep 0 | xargs)" \
+	same names "$(ls "$mnt" "$mnt/events" | grep -E '^[0-9]{10}[.](wal|log)$' | xargs)" \
 		'0000000004.wal 0000000005.wal 0000000004.log 0000000005.log'
 	same store "$(ls "$store" | grep -c '[.]wal$')" 3
 	same kept "$(cat "$mnt"/events/*)" $'four\nfive'
@@ -150,6 +150,33 @@ case_rotate_age_closes_what_is_old_and_not_empty() {
 	same content "$(cat "$mnt/events/0000000001.log")" one
 	sleep 1.5
 	same "empty again" "$(finished)" 1
+}
+
+# Age does not ask whether somebody is writing: nothing is lost, twice there or out of order.
+case_rotate_age_under_load_loses_and_doubles_nothing() {
+	mount_log segment_size=64M,rotate_age=1s
+	local w
+	for w in 1 2 3 4; do
+		"$poke" storm "$mnt/current" "w$w" "$dir/acked.$w" &
+		remember $!
+	done
+	soon by_age 1
+	soon by_age 2
+	kill $(remembered 4)
+	wait $(remembered 4) 2>/dev/null || true
+	rotate
+	cat "$mnt"/events/*.log >"$dir/all"
+	all_answered_in "$dir/all" 4
+	unmount_log
+	"$walctl" verify "$store"
+}
+# So many that were closed with half of their room left.
+by_age() {
+	local size n=0
+	for size in $(stat -c %s "$mnt"/*.wal); do
+		[ "$size" -ge 33554432 ] || n=$((n + 1))
+	done
+	[ "$n" -ge "$1" ]
 }
 
 case_segments_are_kept_ready_as_asked() {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # variables are of common.sh
-# shellcheck disable=SC2012,SC2046,SC2164 # no name has blanks; set -e is on
+# shellcheck disable=SC2010,SC2012,SC2046,SC2164 # no name has blanks; set -e is on
 # shellcheck disable=SC2094,SC2317 # reading what is written is the point; functions are called by name
 #
 # Start-up, refusals at start, the end.
@@ -165,4 +165,52 @@ case_a_busy_mount_ends_while_writers_write() {
 	for w in 1 2 3; do
 		[ "$(grep -c "^w$w " "$dir/all")" -ge "$("$poke" acked "$dir/acked.$w")" ]
 	done
+}
+
+# The kernel does not wait for the daemon: the lock on the store says when it is done.
+case_after_an_unmount_all_is_durable_once_the_store_is_let_go() {
+	mount_log sync=none
+	seq 1 1000 >>"$mnt/current"
+	kill -STOP "$daemon"
+	timeout 20 fusermount3 -u "$mnt"
+	same "the lock meanwhile" "$(flock -n "$store" echo free || echo held)" held
+	kill -CONT "$daemon"
+	flock -w 20 "$store" true
+	same stored "$("$walctl" info --json "$store" | jq -c '[.durable_event, .clean]')" '[1000,true]'
+	wait "$daemon"
+}
+
+# --- what it holds ---------------------------------------------------------------------
+
+# Descriptors and threads of the daemon.
+held_by_daemon() { echo "$(ls "/proc/$daemon/fd" | wc -l) $(ls "/proc/$daemon/task" | wc -l)"; }
+holds() { same held "$(held_by_daemon)" "$1"; }
+at_rest() { [ "$(status_of '.segments.sealing, .segments.ready' | xargs)" = '0 2' ]; }
+
+case_a_hundred_rotations_leave_no_descriptor_and_no_thread() {
+	mount_log segment_size=128K,keep_segments=5
+	local i before
+	# what is made at the first use, and kept
+	for i in {1..5}; do
+		echo "$i" >>"$mnt/current"
+		rotate
+		cat "$mnt/current" "$mnt"/events/*.log >/dev/null
+	done
+	soon at_rest
+	sleep 0.2
+	before=$(held_by_daemon)
+	for i in {1..100}; do
+		echo "$i" >>"$mnt/current"
+		rotate
+		# one of them may be removed before it is opened
+		[ $((i % 10)) -ne 0 ] || cat "$mnt/current" "$mnt"/events/*.log >/dev/null 2>&1 || true
+	done
+	same "the last segment" "$(ls "$mnt" | grep -E '^[0-9]{10}[.]wal$' | tail -n 1)" 0000000105.wal
+	soon at_rest
+	soon holds "$before"
+	if ls -l "/proc/$daemon/fd" | grep -F '(deleted)'; then return 1; fi
+	unmount_log
+	same "prepared files" "$(ls "$store" | grep -c new)" 0
+	if kill -0 "$daemon" 2>/dev/null; then return 1; fi
+	flock -n "$store" true
 }
