@@ -383,8 +383,7 @@ static void lose_power_case(const struct crash_options *options, const struct va
 		       "%zu recovered twice, %zu kills before a power loss, %zu states of a second "
 		       "crash",
 		       tally.points, tally.whole_spaces, 4 * tally.points, tally.states, tally.same,
-		       tally.twice, tally.kills,
-		       tally.second_states);
+		       tally.twice, tally.kills, tally.second_states);
 }
 
 int main(int argc, char **argv)
