@@ -379,6 +379,9 @@ static void cut_active_segment(const struct crash_options *options)
 		snprintf(what, sizeof(what), "cut to %lld", (long long)cut_to);
 		if (truncate(active, cut_to))
 			crash_fail("%s: %s", what, strerror(errno));
+		run_append(&run, 100);
+		if (run_sync(&run) == 0)
+			crash_fail("%s: the next sync succeeds", what);
 		work_until_told(&run, &append_error, &sync_error);
 		if (append_error != -EIO && append_error != -EROFS)
 			crash_fail("%s: append: %s", what, strerror(-append_error));
