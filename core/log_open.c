@@ -195,15 +195,16 @@ static int start_workers(struct wal_log *log)
 }
 
 /*
- * It never goes back: a removed segment that a power loss brought back does not make
- * those behind it missing.
+ * Only retention moves it: a removed segment that a power loss brought back does not make
+ * those behind it missing, and one that is missing stays so for who verifies.
  */
 static uint32_t first_kept(const struct wal_recovery *rec)
 {
 	uint32_t first = rec->list.count ? rec->list.segments[0] : rec->next.index;
+	uint32_t last = rec->list.count ? wal_store_list_last(&rec->list) : rec->next.index;
 	uint32_t known = rec->has_meta ? rec->meta.first_segment : 0;
 
-	return known > first && known <= wal_store_list_last(&rec->list) ? known : first;
+	return known && known <= last ? known : first;
 }
 
 static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec)
