@@ -135,6 +135,25 @@ case_root_a_full_disk_still_mounts_and_serves_reads() {
 	umount "$dir/full"
 }
 
+case_root_a_full_disk_is_freed_of_what_need_not_be_kept() {
+	full_disk
+	mount_log segment_size=1M
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		seq -f 'line %.0f of a segment' 1 30000 >>"$mnt/current"
+		rotate
+	done
+	unmount_log
+	head -c 100M /dev/zero >"$dir/full/ballast" 2>/dev/null || true
+	# a larger segment, and no room for it
+	mount_log segment_size=4M,keep_segments=1
+	echo 'it goes on' >>"$mnt/current"
+	sync "$mnt/current"
+	same last "$(tail -n 1 "$mnt/current")" 'it goes on'
+	unmount_log
+	"$walctl" verify "$store"
+	umount "$dir/full"
+}
+
 case_root_a_held_line_has_its_space_on_a_full_disk() {
 	full_disk
 	mount_log segment_size=4M
