@@ -122,7 +122,7 @@ static int commit(struct wal_log *log, bool asked)
 	pthread_mutex_unlock(&log->lock);
 	err = wal_meta_coordinator_flush(&log->coordinator);
 	pthread_mutex_lock(&log->lock);
-	return err;
+	return wal_public_error(err);
 }
 
 /* Lock held, dropped while the disk works. One commit: all who wait are answered. */

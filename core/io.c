@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,6 +116,17 @@ static uint64_t io_now_ns(const struct wal_io *io)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* A quota does not show here. Root may take what is reserved, others may not. */
+static uint64_t io_free_bytes(const struct wal_io *io, int dirfd)
+{
+	struct statvfs st;
+
+	(void)io;
+	if (fstatvfs(dirfd, &st) || st.f_blocks == 0)
+		return UINT64_MAX;
+	return (uint64_t)st.f_frsize * (geteuid() == 0 ? st.f_bfree : st.f_bavail);
+}
+
 const struct wal_io wal_io_system = {
 	.open = io_open,
 	.mkdir = io_mkdir,
@@ -127,6 +139,7 @@ const struct wal_io wal_io_system = {
 	.rename = io_rename,
 	.unlink = io_unlink,
 	.now_ns = io_now_ns,
+	.free_bytes = io_free_bytes,
 };
 
 ssize_t wal_pread_full(int fd, void *buf, size_t size, off_t offset)

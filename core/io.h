@@ -31,6 +31,8 @@ struct wal_io {
 	int (*rename)(const struct wal_io *io, int dirfd, const char *from, const char *to);
 	int (*unlink)(const struct wal_io *io, int dirfd, const char *name);
 	uint64_t (*now_ns)(const struct wal_io *io); /* CLOCK_REALTIME */
+	/* What this process may still allocate there, at most; UINT64_MAX: not known. */
+	uint64_t (*free_bytes)(const struct wal_io *io, int dirfd);
 };
 
 extern const struct wal_io wal_io_system;
@@ -44,6 +46,36 @@ static inline const struct wal_io *wal_io_or_system(const struct wal_io *io)
 static inline bool wal_is_no_space(int err)
 {
 	return err == -ENOSPC || err == -EDQUOT;
+}
+
+/*
+ * As <walfs/wal.h> promises it: what the caller can do something about, or EIO. The
+ * system's own error says where and why: it goes into a notice.
+ */
+static inline int wal_public_error(int err)
+{
+	switch (err) {
+	case 0:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -EROFS:
+	case -EOVERFLOW:
+		return err;
+	default:
+		return -EIO;
+	}
+}
+
+/*
+ * Of a sync that failed, whatever for: what it should have taken to the disk may be gone
+ * from memory, too. It must never look like something to be tried again.
+ */
+static inline int wal_sync_error(int err)
+{
+	return wal_is_no_space(err) ? -EIO : err;
 }
 
 /* An error of the process or the machine, which says nothing about the file. */

@@ -27,7 +27,7 @@ void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int e
 {
 	if (log->failed)
 		return;
-	log->failed = error;
+	log->failed = wal_sync_error(wal_public_error(error)); /* no space: not to be waited for */
 	snprintf(log->failure, sizeof(log->failure), "%010" PRIu32 ".wal: %s failed: %s", segment,
 		 what, strerror(-error));
 	wal_log_notice(log, WAL_NOTICE_ERROR,
@@ -192,9 +192,33 @@ static bool has_lost_mapping(struct wal_log *log)
 	return log->mapping_lost;
 }
 
+/* Told once each way. */
+static void note_starting(struct wal_log *log, uint32_t segment, int err)
+{
+	if (err && !log->starting_error)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%010" PRIu32 ".wal: cannot be started: %s; trying again",
+			       log->path, segment, strerror(-err));
+	else if (!err && log->starting_error)
+		wal_log_notice(log, WAL_NOTICE_INFO, "%s: segments can be started again",
+			       log->path);
+	log->starting_error = err;
+}
+
+/*
+ * Is it as if nobody had tried, once the segment before it goes on? A file that has the
+ * name is not ours: it is left alone, and goes only if somebody moves it.
+ */
+static bool can_be_started_later(int err)
+{
+	return wal_is_no_space(err) || err == -ENOMEM || err == -EEXIST;
+}
+
 /*
  * No sync here: what the new segment takes outlives the process by its name, and
  * a sync of it waits for the old one's (docs/DESIGN.md has the order and why).
+ * Return: 0; -ENOENT if the file of `next` was removed; -ENOSPC ... In the end `next` is still
+ * the caller's, and if the log did not fail, nothing was done.
  */
 static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 {
@@ -211,16 +235,60 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	if (log->asked_up_to.segment != log->writer.header.index)
 		log->small_syncs = 0; /* nobody asked for one in all of that segment */
 	wal_log_choose_io(log, next);
-	err = start_and_publish(log, next, &beginning);
+	err = wal_log_reserve_entry(log);
 	if (!err)
-		err = wal_log_add_entry(log, beginning.index);
-	if (err) {
-		wal_log_fail(log, beginning.index, "starting it", err);
+		err = start_and_publish(log, next, &beginning);
+	if (can_be_started_later(err)) {
+		wal_segment_writer_go_on(&log->writer);
+		note_starting(log, beginning.index, err);
+		return wal_public_error(err);
+	}
+	if (err == -ENOENT && log->made_again != beginning.index) {
+		wal_segment_writer_go_on(&log->writer);
 		return err;
 	}
+	if (err) {
+		wal_log_fail(log, beginning.index, "starting it", err);
+		return log->failed;
+	}
+	note_starting(log, beginning.index, 0);
+	wal_log_add_entry(log, beginning.index);
 	wal_segment_maintainer_add(log, &log->writer, log->io->now_ns(log->io));
 	take_writer(log, next);
 	return 0;
+}
+
+/* Return: what rotate() says. */
+static int give_up_next(struct wal_log *log, struct wal_segment_writer *next, int err)
+{
+	uint32_t index = next->header.index;
+
+	if (!log->failed && err != -ENOENT) {
+		wal_segment_preparer_give_back(&log->preparer, next);
+		return err;
+	}
+	wal_segment_writer_close(next, false);
+	if (log->failed)
+		return err;
+	wal_log_notice(log, WAL_NOTICE_WARNING,
+		       "%s/%010" PRIu32 ".wal" WAL_PREPARED_SUFFIX
+		       ": somebody removed it; it is made again",
+		       log->path, index);
+	log->made_again = index;
+	wal_segment_preparer_make_again(&log->preparer, index);
+	return -EAGAIN;
+}
+
+/* Nothing can be made in a directory that was removed. */
+static int preparing_failed(struct wal_log *log, int err)
+{
+	if (log->failed)
+		return -EROFS;
+	if (err == -ENOENT) {
+		wal_log_fail(log, log->writer.header.index + 1, "preparing it", err);
+		return log->failed;
+	}
+	return err ? wal_public_error(err) : -EAGAIN;
 }
 
 /*
@@ -239,6 +307,8 @@ static int rotate(struct wal_log *log)
 	/* Whoever comes while this one waits sees, and syncs, what was appended so far. */
 	wal_segment_writer_write_out(&log->writer);
 	if (log->maintainer.count == WAL_CLOSED_MAX) {
+		if (log->maintainer.no_space)
+			return log->maintainer.no_space;
 		wal_count(&log->telemetry, WAL_COUNT_SEAL_WAITS, 1);
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
 		wal_latency_since(&log->telemetry, WAL_LATENCY_SEAL_WAIT, start);
@@ -251,15 +321,13 @@ static int rotate(struct wal_log *log)
 		err = wal_segment_preparer_wait(&log->preparer);
 		wal_latency_since(&log->telemetry, WAL_LATENCY_PREPARE_WAIT, start);
 		pthread_mutex_lock(&log->lock);
-		return log->failed ? -EROFS : err ? err : -EAGAIN;
+		return preparing_failed(log, err);
 	}
 	if (err)
 		return err;
 	err = switch_segment(log, &next);
-	if (err) {
-		wal_segment_writer_close(&next, false);
-		return err;
-	}
+	if (err)
+		return give_up_next(log, &next, err);
 	wal_count(&log->telemetry, WAL_COUNT_ROTATIONS, 1);
 	wal_latency_since(&log->telemetry, WAL_LATENCY_ROTATE, start);
 	return 0;
@@ -270,21 +338,19 @@ static bool is_empty(const struct wal_log *log)
 	return log->writer.next_event == log->writer.header.first_event_id;
 }
 
+/* What keeps it from rotating was told when it began: preparing, or starting a segment. */
 void wal_log_rotate_by_age(struct wal_log *log)
 {
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t age_ns = log->asked.rotate_age_s * UINT64_C(1000000000);
-	int err;
 
 	if (log->failed || !log->writing || is_empty(log) ||
 	    log->writer.header.index == WAL_LAST_SEGMENT_INDEX ||
 	    now < log->writer.header.created_ns || now - log->writer.header.created_ns < age_ns ||
-	    log->maintainer.count == WAL_CLOSED_MAX)
+	    log->maintainer.count == WAL_CLOSED_MAX ||
+	    wal_segment_preparer_ready(&log->preparer, NULL) == 0)
 		return;
-	err = rotate(log);
-	if (err && err != -EAGAIN && !log->failed)
-		wal_log_notice(log, WAL_NOTICE_WARNING, "%s: cannot rotate by age now: %s",
-			       log->path, strerror(-err));
+	rotate(log);
 }
 
 /* --- appending -------------------------------------------------------------------------------- */
@@ -407,11 +473,9 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t own = hold ? hold->cost_bytes : 0;
 	size_t done = 0;
-	int err = get_ready(log);
+	int err = append_resume(log, now);
 	bool roomy;
 
-	if (!err)
-		err = append_resume(log, now);
 	roomy = !err && surely_fits(log, batch);
 	while (!err && done < batch->count) {
 		err = append_one(log, &batch->records[done], now, own, roomy);
@@ -442,9 +506,12 @@ ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, si
 	if (result)
 		return result;
 	pthread_mutex_lock(&log->lock);
-	first = log->writer.next_event;
-	result = append_all(log, &batch, hold);
-	wal_count_owned(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
+	result = get_ready(log);
+	if (!result) {
+		first = log->writer.next_event;
+		result = append_all(log, &batch, hold);
+		wal_count_owned(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
+	}
 	pthread_mutex_unlock(&log->lock);
 	if (result < 0)
 		wal_count(&log->telemetry, WAL_COUNT_APPEND_ERRORS, 1);
@@ -512,8 +579,8 @@ int wal_log_rotate(struct wal_log *log)
 		if (err == -EAGAIN)
 			err = 0;
 	}
-	while (!err && wal_segment_maintainer_find(log, index))
-		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+	if (!err)
+		err = wal_segment_maintainer_wait(log, index);
 	if (!err && log->failed)
 		err = -EIO;
 	pthread_mutex_unlock(&log->lock);

@@ -38,6 +38,16 @@ struct wal_log_entry {
 	uint64_t bytes;		     /* of the file, for retention; 0: not known */
 };
 
+/*
+ * What recovery found and may have done already, where it then had no space for a segment
+ * to say it in: a plan that is made later does not find it any more.
+ */
+struct wal_owed {
+	uint32_t bits; /* WAL_META_* */
+	uint32_t dropped_segments;
+	uint64_t dropped_bytes;
+};
+
 /* Retention could not remove a segment. */
 struct wal_retention_failure {
 	uint32_t segment; /* 0: none */
@@ -55,13 +65,18 @@ struct wal_log {
 	pthread_mutex_t lock; /* everything below, but for the two threads' own */
 	struct wal_meta meta; /* parameters and UUID; constant after open */
 	struct wal_segment_writer writer;
-	bool writing;	   /* writer is open */
-	bool mapping_lost; /* SIGBUS: what the last batch stored may be gone */
-	int failed;	   /* the error that made the log read-only; 0: none */
+	bool writing;	       /* writer is open */
+	bool mapping_lost;     /* SIGBUS: what the last batch stored may be gone */
+	int failed;	       /* the error that made the log read-only; 0: none */
 	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */
-	bool pending;	   /* recovery, or the first segment, had no space */
-	uint64_t retry_ns; /* when to try that again; CLOCK_REALTIME */
-	bool resume_due;   /* META(RESUME) goes before the next event */
+	bool pending;	       /* recovery, or the first segment, had no space */
+	struct wal_owed owed;  /* what the part of it that was done has to say */
+	uint64_t needed_bytes; /* what it takes at least; 0: not known */
+	bool retrying;	       /* somebody is at it */
+	uint64_t retry_ns;     /* when to try that again; CLOCK_REALTIME */
+	uint32_t made_again;   /* its prepared file was removed once; 0: none */
+	int starting_error;    /* of the last attempt to begin a segment that was ready; 0: none */
+	bool resume_due;       /* META(RESUME) goes before the next event */
 	uint32_t resume_bits;
 	uint32_t view_current;	       /* not writing: the segment that `current` shows */
 	uint64_t held_bytes;	       /* room promised to holds */
@@ -79,6 +94,7 @@ struct wal_log {
 	struct wal_segment_maintainer maintainer;
 	struct wal_meta_coordinator coordinator;
 	bool coordinator_open;
+	bool meta_no_space; /* wal.meta waits for space */
 };
 
 /* log_open.c; lock held. Tries again what had no space. Return: 0, -ENOSPC ... */
@@ -111,6 +127,8 @@ void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_
 /* log_segments.c; lock held. The segment that `current` is; 0: none. */
 uint32_t wal_log_current_index(const struct wal_log *log);
 int wal_log_add_entry(struct wal_log *log, uint32_t index);
+/* The next wal_log_add_entry() does not fail. Return: 0; -ENOMEM. */
+int wal_log_reserve_entry(struct wal_log *log);
 struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
 /* Marks it as damaged. Return: whether that is news of this block, or of a fault in none. */
 bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault);

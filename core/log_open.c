@@ -71,6 +71,22 @@ static void meta_failed(void *ctx, int error)
 	pthread_mutex_unlock(&log->lock);
 }
 
+static void meta_space_changed(void *ctx, int error)
+{
+	struct wal_log *log = ctx;
+
+	pthread_mutex_lock(&log->lock);
+	log->meta_no_space = error != 0;
+	pthread_mutex_unlock(&log->lock);
+	if (error)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%s: cannot be written now: %s; trying again", log->path,
+			       WAL_META_FILE, strerror(-error));
+	else
+		wal_log_notice(log, WAL_NOTICE_INFO, "%s/%s: can be written again", log->path,
+			       WAL_META_FILE);
+}
+
 /* wal.meta says that the log is open, and which incarnation, before anything is appended. */
 static int open_coordinator(struct wal_log *log)
 {
@@ -85,7 +101,8 @@ static int open_coordinator(struct wal_log *log)
 		return err;
 	log->coordinator.telemetry = &log->telemetry;
 	log->coordinator.failed = meta_failed;
-	log->coordinator.failed_ctx = log;
+	log->coordinator.space_changed = meta_space_changed;
+	log->coordinator.ctx = log;
 	err = wal_meta_coordinator_start(&log->coordinator);
 	if (err)
 		wal_meta_coordinator_stop(&log->coordinator, false, true);
@@ -136,11 +153,16 @@ static void count_recovery(struct wal_log *log, const struct wal_recovery *rec)
 		wal_count_fault(&log->telemetry, rec->damaged[i].fault.kind);
 }
 
-static void preparing_changed(void *ctx, int error)
+static void preparing_changed(void *ctx, uint32_t segment, int error)
 {
 	struct wal_log *log = ctx;
 
-	if (error)
+	if (error == -EEXIST)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%010" PRIu32 ".wal: is in the way of the next segment and is "
+			       "left alone; writing goes on when it was moved away",
+			       log->path, segment);
+	else if (error)
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s: the next segment cannot be prepared: %s; trying again",
 			       log->path, strerror(-error));
@@ -149,7 +171,10 @@ static void preparing_changed(void *ctx, int error)
 			       log->path);
 }
 
-/* The threads around the writer. Return: 0 or -errno. */
+/*
+ * Lock held: others may look at what is started here. The threads around the writer.
+ * Return: 0 or -errno.
+ */
 static int start_workers(struct wal_log *log)
 {
 	struct wal_segment_preparer *p = &log->preparer;
@@ -170,17 +195,43 @@ static int start_workers(struct wal_log *log)
 }
 
 /*
- * It never goes back: a removed segment that a power loss brought back does not make
- * those behind it missing.
+ * Only retention moves it: a removed segment that a power loss brought back does not make
+ * those behind it missing, and one that is missing stays so for who verifies.
  */
 static uint32_t first_kept(const struct wal_recovery *rec)
 {
 	uint32_t first = rec->list.count ? rec->list.segments[0] : rec->next.index;
+	uint32_t last = rec->list.count ? wal_store_list_last(&rec->list) : rec->next.index;
 	uint32_t known = rec->has_meta ? rec->meta.first_segment : 0;
 
-	return known > first && known <= wal_store_list_last(&rec->list) ? known : first;
+	return known && known <= last ? known : first;
 }
 
+static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec)
+{
+	return rec->resume ? resume(log, rec) : wal_log_begin_segment(log, &rec->next);
+}
+
+/*
+ * Lock held; dropped while segments are removed that need not be kept: what they free
+ * may be the space that is missing.
+ */
+static int begin_with_retention(struct wal_log *log, const struct wal_recovery *rec)
+{
+	int err = begin_or_resume(log, rec);
+	bool removed;
+
+	if (!wal_is_no_space(err))
+		return err;
+	/* What a segment that is there lacks is not known. */
+	log->needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
+	pthread_mutex_unlock(&log->lock);
+	removed = wal_log_retain(log);
+	pthread_mutex_lock(&log->lock);
+	return removed ? begin_or_resume(log, rec) : err;
+}
+
+/* Lock held; dropped now and then. */
 static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
 {
 	int err = wal_recovery_apply(rec, error);
@@ -195,7 +246,7 @@ static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error
 		return wal_error_set(error, err, "%s/%s: cannot be written: %s%s", log->path,
 				     WAL_META_FILE, strerror(-err),
 				     err == -EROFS ? "; mount it with -o ro to read it" : "");
-	err = rec->resume ? resume(log, rec) : wal_log_begin_segment(log, &rec->next);
+	err = begin_with_retention(log, rec);
 	if (err)
 		return wal_error_set(error, err, "%s: segment %" PRIu32 " cannot be %s: %s",
 				     log->path, rec->resume ? rec->resume : rec->next.index,
@@ -205,23 +256,80 @@ static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error
 	return err ? wal_error_set(error, err, "%s: no threads: %s", log->path, strerror(-err)) : 0;
 }
 
-/* An append came while there was no segment to append to. Lock held. */
-int wal_log_try_again(struct wal_log *log)
+/* Each plan knows all that is still to do, so the largest number is the whole of it. */
+static void owe(struct wal_log *log, const struct wal_recovery *rec)
 {
-	uint64_t now = log->io->now_ns(log->io);
+	struct wal_owed *owed = &log->owed;
+
+	owed->bits |= rec->bits;
+	if (rec->next.dropped_segments > owed->dropped_segments)
+		owed->dropped_segments = rec->next.dropped_segments;
+	if (rec->next.dropped_bytes > owed->dropped_bytes)
+		owed->dropped_bytes = rec->next.dropped_bytes;
+}
+
+static void say_what_is_owed(const struct wal_log *log, struct wal_recovery *rec)
+{
+	rec->bits |= log->owed.bits;
+	rec->next.recovery |= log->owed.bits;
+	rec->next.dropped_segments = log->owed.dropped_segments;
+	rec->next.dropped_bytes = log->owed.dropped_bytes;
+}
+
+/*
+ * Looking for what is to be done can read a whole segment, in the thread that serves all
+ * others: not while it is known that there is no space for the result.
+ */
+static bool is_still_full(const struct wal_log *log)
+{
+	return log->io->free_bytes(log->io, log->dirfd) < log->needed_bytes;
+}
+
+/* Lock held; dropped while segments are removed that need not be kept. */
+static bool may_have_space(struct wal_log *log)
+{
+	bool removed;
+
+	if (!is_still_full(log))
+		return true;
+	pthread_mutex_unlock(&log->lock);
+	removed = wal_log_retain(log);
+	pthread_mutex_lock(&log->lock);
+	return removed && !is_still_full(log);
+}
+
+static int plan_and_go_on(struct wal_log *log)
+{
 	struct wal_recovery rec;
 	struct wal_error error;
 	int err;
 
-	if (now < log->retry_ns && log->retry_ns - now <= RETRY_NS)
+	if (!may_have_space(log))
 		return -ENOSPC;
 	init_recovery(log, &rec);
 	rec.notice = NULL; /* the plan was told at the start */
 	err = wal_recovery_plan(&rec, &error);
 	rec.notice = log->asked.notice;
-	if (!err)
+	if (!err) {
+		owe(log, &rec);
+		say_what_is_owed(log, &rec);
 		err = go_on(log, &rec, &error);
+	}
 	wal_recovery_destroy(&rec);
+	return err;
+}
+
+/* An append came while there was no segment to append to. Lock held; dropped now and then. */
+int wal_log_try_again(struct wal_log *log)
+{
+	uint64_t now = log->io->now_ns(log->io);
+	int err;
+
+	if (log->retrying || (now < log->retry_ns && log->retry_ns - now <= RETRY_NS))
+		return -ENOSPC;
+	log->retrying = true;
+	err = plan_and_go_on(log);
+	log->retrying = false;
 	log->retry_ns = log->io->now_ns(log->io) + RETRY_NS;
 	if (err && !wal_is_no_space(err))
 		wal_log_fail(log, log->durable.segment, "recovery", err);
@@ -230,7 +338,7 @@ int wal_log_try_again(struct wal_log *log)
 	log->pending = false;
 	wal_log_notice(log, WAL_NOTICE_INFO, "%s: there is space again; writing goes on",
 		       log->path);
-	return 0;
+	return log->failed ? -EROFS : 0; /* meanwhile, when the lock was not held */
 }
 
 /* The log as recovery would leave it, without what it would set aside. */
@@ -257,6 +365,7 @@ static int open_for_writing(struct wal_log *log, struct wal_recovery *rec, struc
 	err = go_on(log, rec, error);
 	pthread_mutex_unlock(&log->lock);
 	if (wal_is_no_space(err) && !rec->is_new) { /* R11 */
+		owe(log, rec);
 		log->pending = true;
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s; appends fail until there is space, reading works", error->text);
@@ -405,9 +514,10 @@ int wal_log_close(struct wal_log *log)
 	if (!log->read_only) {
 		err = close_in_order(log);
 		if (log->coordinator_open)
-			written = wal_meta_coordinator_stop(&log->coordinator,
-							    !err && !log->pending, false);
+			written = wal_meta_coordinator_stop(
+				&log->coordinator,
+				!err && !log->pending && !log->maintainer.left_unsealed, false);
 	}
 	free_log(log);
-	return err ? err : written;
+	return wal_public_error(err ? err : written);
 }

@@ -38,18 +38,28 @@ struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index)
 	return at > 0 && log->entries[at - 1].index == index ? &log->entries[at - 1] : NULL;
 }
 
+int wal_log_reserve_entry(struct wal_log *log)
+{
+	size_t room = log->entry_room ? log->entry_room * 2 : 64;
+	void *grown;
+
+	if (log->entry_count < log->entry_room)
+		return 0;
+	grown = realloc(log->entries, room * sizeof(*log->entries));
+	if (!grown)
+		return -ENOMEM;
+	log->entries = grown;
+	log->entry_room = room;
+	return 0;
+}
+
 /* Indexes only grow, so the end is the place. */
 int wal_log_add_entry(struct wal_log *log, uint32_t index)
 {
-	if (log->entry_count == log->entry_room) {
-		size_t room = log->entry_room ? log->entry_room * 2 : 64;
-		void *grown = realloc(log->entries, room * sizeof(*log->entries));
+	int err = wal_log_reserve_entry(log);
 
-		if (!grown)
-			return -ENOMEM;
-		log->entries = grown;
-		log->entry_room = room;
-	}
+	if (err)
+		return err;
 	log->entries[log->entry_count++] = (struct wal_log_entry){.index = index};
 	return 0;
 }
@@ -518,34 +528,76 @@ static bool unsealed_tail(struct wal_log *log, uint32_t index, struct wal_tail *
 	return active || closed;
 }
 
-/*
- * A file that is about to be cut and sealed is not for reading: the wait is short.
- * Return: whether the segment is the active one, with its tail.
- */
-static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_tail *tail)
+static int open_by_name(const struct wal_log *log, uint32_t index)
 {
+	char name[WAL_NAME_MAX];
+	int fd;
+
+	wal_segment_name(index, name);
+	fd = openat(log->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * What is being written is read through the writer's file, also when somebody took its
+ * name away. Return: a descriptor to read from, or -errno.
+ */
+static int open_writers_file(const struct wal_log *log)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", log->writer.fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 ? fd : open_by_name(log, log->writer.header.index); /* no /proc */
+}
+
+/*
+ * A file that is about to be cut and sealed is not for reading: the wait is short, unless
+ * that has no space; then it is read up to the end that it has.
+ * Return: whether the segment is unsealed, with its tail and its file opened.
+ */
+static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_tail *tail, int *fd)
+{
+	const struct wal_closed *closed;
 	bool active;
 
 	pthread_mutex_lock(&log->lock);
-	while (wal_segment_maintainer_find(log, index))
+	while ((closed = wal_segment_maintainer_find(log, index)) && !log->maintainer.no_space)
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+	if (closed) {
+		*tail = closed->tail;
+		*fd = open_by_name(log, index); /* the writer is the maintainer's */
+	}
 	active = log->writing && index == log->writer.header.index;
-	if (active)
+	if (active) {
 		wal_segment_writer_tail(&log->writer, tail);
+		*fd = open_writers_file(log);
+	}
 	pthread_mutex_unlock(&log->lock);
-	return active;
+	return active || closed;
+}
+
+static int open_live(int fd, uint32_t index, const struct wal_tail *tail,
+		     struct wal_segment_reader **reader, struct wal_fault *fault)
+{
+	if (fd >= 0)
+		return wal_segment_reader_open_live(fd, index, tail, reader, fault);
+	*reader = NULL;
+	if (fault)
+		*fault = (struct wal_fault){
+			.kind = WAL_FAULT_IO, .segment = index, .block = WAL_NO_BLOCK};
+	return fd;
 }
 
 int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
 			struct wal_segment_reader **reader, struct wal_fault *fault)
 {
-	char name[WAL_NAME_MAX];
 	struct wal_tail tail;
-	int err;
+	int err, fd;
 
-	wal_segment_name(index, name);
-	if (wait_until_sealed(log, index, &tail))
-		return wal_segment_reader_open_live(log->dirfd, name, index, &tail, reader, fault);
+	if (wait_until_sealed(log, index, &tail, &fd))
+		return open_live(fd, index, &tail, reader, fault);
 	err = open_finished(log, index, flags, reader, fault);
 	if (err || !is_of_another_log(log, wal_segment_reader_info(*reader)))
 		return err;
@@ -591,16 +643,18 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 
 	memset(stats, 0, sizeof(*stats));
 	wal_telemetry_read(&log->telemetry, stats);
+	pthread_mutex_lock(&log->lock);
 	if (log->preparer.running)
 		stats->ready_segments = wal_segment_preparer_ready(&log->preparer, &error);
-	pthread_mutex_lock(&log->lock);
 	stats_of_segments(log, stats);
 	stats->durable_event = log->durable.event;
 	stats->incarnation = log->meta.incarnation;
 	stats->held_bytes = log->held_bytes;
 	stats->failed = log->failed;
 	memcpy(stats->failure, log->failure, sizeof(stats->failure));
-	stats->no_space = log->pending || wal_is_no_space(error);
+	stats->no_space = log->pending || wal_is_no_space(error) ||
+			  wal_is_no_space(log->starting_error) || log->maintainer.no_space ||
+			  log->meta_no_space;
 	for (sync = log->committer.first; sync; sync = sync->next)
 		stats->sync_waiters++;
 	if (log->writing) {

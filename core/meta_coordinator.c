@@ -46,11 +46,23 @@ static bool wait_for_work(struct wal_meta_coordinator *mc)
 	return !mc->stop;
 }
 
-/* Lock held, dropped while the disk works. */
+/* Lock held, dropped meanwhile: the log's comes before it. */
+static void tell_space(struct wal_meta_coordinator *mc, int err)
+{
+	pthread_mutex_unlock(&mc->lock);
+	mc->space_changed(mc->ctx, err);
+	pthread_mutex_lock(&mc->lock);
+}
+
+/*
+ * Lock held, dropped while the disk works. A write that found no space did nothing that
+ * counts, and is due again. Return: the error that ends it all, or 0.
+ */
 static int write_once(struct wal_meta_coordinator *mc)
 {
 	struct wal_meta meta = mc->meta;
 	uint64_t wanted = mc->wanted, start;
+	bool changed;
 	int err;
 
 	mc->dirty = false;
@@ -63,12 +75,21 @@ static int write_once(struct wal_meta_coordinator *mc)
 		wal_count(mc->telemetry, WAL_COUNT_META_WRITES, 1);
 	}
 	pthread_mutex_lock(&mc->lock);
-	mc->written = wanted;
-	if (!err)
+	mc->tried = wanted;
+	if (!err) {
+		mc->written = wanted;
 		mc->first_written = meta.first_segment;
-	mc->error = err;
+	} else if (wal_is_no_space(err)) {
+		mc->dirty = true;
+	} else {
+		mc->error = err;
+	}
+	changed = !mc->error && (err != 0) != (mc->no_space != 0);
+	mc->no_space = mc->error ? 0 : err;
 	pthread_cond_broadcast(&mc->wrote);
-	return err;
+	if (changed && mc->space_changed)
+		tell_space(mc, err);
+	return mc->error;
 }
 
 static void *run(void *arg)
@@ -81,7 +102,7 @@ static void *run(void *arg)
 		err = write_once(mc);
 	pthread_mutex_unlock(&mc->lock);
 	if (err && mc->failed)
-		mc->failed(mc->failed_ctx, err);
+		mc->failed(mc->ctx, err);
 	return NULL;
 }
 
@@ -112,9 +133,11 @@ static int flush(struct wal_meta_coordinator *mc)
 
 	mc->dirty = mc->urgent = true;
 	pthread_cond_signal(&mc->wake);
-	while (!mc->error && !mc->stop && mc->written < mine)
+	while (!mc->error && !mc->stop && mc->tried < mine)
 		pthread_cond_wait(&mc->wrote, &mc->lock);
-	return mc->error ? mc->error : mc->written < mine ? -EIO : 0;
+	if (mc->error || mc->written >= mine)
+		return mc->error;
+	return mc->tried >= mine && mc->no_space ? mc->no_space : -EIO;
 }
 
 int wal_meta_coordinator_flush(struct wal_meta_coordinator *mc)
@@ -141,7 +164,7 @@ int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t fir
 
 int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool skip_write)
 {
-	int err = 0;
+	int err;
 
 	if (mc->running) {
 		pthread_mutex_lock(&mc->lock);
@@ -157,7 +180,8 @@ int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool 
 	 * what was promised since the last write would be below no D. A failed write of
 	 * wal.meta itself is not tried again.
 	 */
-	if (!skip_write && !mc->error) {
+	err = mc->error;
+	if (!skip_write && !err) {
 		mc->meta.clean = clean;
 		err = wal_meta_store_write(&mc->store, &mc->meta);
 	}

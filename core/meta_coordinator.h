@@ -16,8 +16,10 @@ struct wal_meta_coordinator {
 	struct wal_meta_store store; /* the thread's, once it runs */
 	pthread_t thread;
 	bool running;
-	void (*failed)(void *ctx, int error); /* in the thread */
-	void *failed_ctx;
+	/* In the thread: an error that ends it; no space (error < 0), and space again (0). */
+	void (*failed)(void *ctx, int error);
+	void (*space_changed)(void *ctx, int error);
+	void *ctx;
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -27,8 +29,10 @@ struct wal_meta_coordinator {
 	bool urgent;	  /* somebody waits: do not gather */
 	uint64_t wanted;  /* flushes asked for */
 	uint64_t written; /* and done */
+	uint64_t tried;	  /* or tried, without space */
+	int no_space;	  /* what the last one found; 0: it was written */
+	int error;	  /* of the write that ended the thread */
 	uint32_t first_written; /* what the last write said of meta.first_segment */
-	int error;		/* of the write that ended the thread */
 	bool stop;
 	struct wal_telemetry *telemetry;
 };
@@ -41,13 +45,16 @@ int wal_meta_coordinator_start(struct wal_meta_coordinator *mc);
 /* A later position; any thread. */
 void wal_meta_coordinator_publish(struct wal_meta_coordinator *mc,
 				  const struct wal_durable *durable);
-/* Waits until what is published is on the disk. Any thread. Return: 0 or -errno. */
+/*
+ * Waits until what is published is on the disk. Any thread.
+ * Return: 0; -ENOSPC, -EDQUOT: later, perhaps; or -errno.
+ */
 int wal_meta_coordinator_flush(struct wal_meta_coordinator *mc);
 /* Segments below this one are gone; on the disk when it returns. Return: 0 or -errno. */
 int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t first_segment);
 /*
  * Ends the thread, writes once more (clean: the log was closed in order) unless
- * skip_write or a write failed, and closes. Return: 0 or -errno.
+ * skip_write or a write failed, and closes. Return: 0, or the error of that write.
  */
 int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool skip_write);
 

@@ -185,7 +185,7 @@ int wal_meta_store_write(struct wal_meta_store *store, struct wal_meta *meta)
 	err = io->pwrite(io, store->fd, &slot, sizeof(slot),
 			 (off_t)store->slot * WAL_META_SLOT_BYTES);
 	if (!err)
-		err = io->fdatasync(io, store->fd);
+		err = wal_sync_error(io->fdatasync(io, store->fd));
 	if (err)
 		return err;
 	store->sequence = meta->sequence;

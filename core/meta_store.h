@@ -58,7 +58,10 @@ struct wal_meta_store {
  * its directory too). Not thread-safe. Return: 0 or -errno.
  */
 int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, int dirfd);
-/* Writes the older slot and syncs it. meta->sequence is set. Return: 0 or -errno. */
+/*
+ * Writes the older slot and syncs it. meta->sequence is set.
+ * Return: 0; -ENOSPC, -EDQUOT: it was not written, and may be tried again; -EIO ...
+ */
 int wal_meta_store_write(struct wal_meta_store *store, struct wal_meta *meta);
 void wal_meta_store_close(struct wal_meta_store *store);
 

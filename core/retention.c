@@ -129,7 +129,7 @@ static int remove_segment(struct retention *r, const struct wal_segment_info *in
 	return 0;
 }
 
-static void remove_due(struct retention *r)
+static bool remove_due(struct retention *r)
 {
 	struct wal_segment_info info;
 	bool removed = false;
@@ -150,18 +150,21 @@ static void remove_due(struct retention *r)
 	}
 	if (removed)
 		r->log->io->fsync(r->log->io, r->log->dirfd);
+	return removed;
 }
 
-void wal_log_retain(struct wal_log *log)
+bool wal_log_retain(struct wal_log *log)
 {
 	const struct wal_log_options *asked = &log->asked;
 	struct retention r = {.log = log};
+	bool removed = false;
 
 	if (!asked->keep_segments && !asked->keep_bytes && !asked->keep_age_s)
-		return;
+		return false;
 	if (wal_clock_ns() < log->retention_failure.retry_ns)
-		return;
+		return false;
 	if (list_sealed(&r) == 0)
-		remove_due(&r);
+		removed = remove_due(&r);
 	free(r.sealed);
+	return removed;
 }

@@ -2,6 +2,7 @@
 #include "core/segment_maintainer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "core/log.h"
@@ -9,6 +10,8 @@
 
 /* How often age is looked at. */
 #define TICK_MS 1000
+/* How often a seal is tried that found no space. */
+#define SEAL_RETRY_MS 200
 
 static bool has_ages(const struct wal_log *log)
 {
@@ -52,30 +55,6 @@ static void sync_data(struct wal_log *log, struct wal_closed *closed)
 	pthread_cond_broadcast(&m->moved);
 }
 
-/* Lock held, dropped while the disk works. */
-static void seal_oldest(struct wal_log *log)
-{
-	struct wal_segment_maintainer *m = &log->maintainer;
-	struct wal_closed *closed = &m->queue[0];
-	uint32_t index = closed->info.index;
-	int err;
-
-	wal_committer_leave(log, index);
-	pthread_mutex_unlock(&log->lock);
-	err = wal_segment_writer_seal(&closed->writer, closed->closed_ns);
-	pthread_mutex_lock(&log->lock);
-	if (err) {
-		wal_count(&log->telemetry, WAL_COUNT_SYNC_ERRORS, 1);
-		wal_log_fail(log, index, "sealing", err);
-	} else {
-		wal_latency_since(&log->telemetry, WAL_LATENCY_SEAL, closed->since_ns);
-		wal_count(&log->telemetry, WAL_COUNT_SEALED, 1);
-	}
-	m->count--;
-	memmove(m->queue, m->queue + 1, m->count * sizeof(m->queue[0]));
-	pthread_cond_broadcast(&m->moved);
-}
-
 /* A log that failed seals nothing: what is there is for recovery to judge. */
 static void drop_all(struct wal_log *log)
 {
@@ -88,16 +67,82 @@ static void drop_all(struct wal_log *log)
 	pthread_cond_broadcast(&m->moved);
 }
 
-/* Lock held. Return: whether there is something to do (or to look at: ages). */
+/* Told once each way. */
+static void note_space(struct wal_log *log, uint32_t segment, int err)
+{
+	struct wal_segment_maintainer *m = &log->maintainer;
+
+	if (err && !m->no_space)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%010" PRIu32 ".wal: cannot be sealed now: %s; trying again",
+			       log->path, segment, strerror(-err));
+	else if (!err && m->no_space)
+		wal_log_notice(log, WAL_NOTICE_INFO, "%s: segments can be sealed again", log->path);
+	m->no_space = err;
+}
+
+/* The oldest has no space to be sealed: later, or, at the end, by the next recovery. */
+static void seal_later(struct wal_log *log, uint32_t index, int err)
+{
+	struct wal_segment_maintainer *m = &log->maintainer;
+
+	note_space(log, index, err);
+	if (m->stop) {
+		m->left_unsealed = true;
+		drop_all(log);
+	}
+	pthread_cond_broadcast(&m->moved);
+}
+
+/* Lock held, dropped while the disk works. */
+static void seal_oldest(struct wal_log *log)
+{
+	struct wal_segment_maintainer *m = &log->maintainer;
+	struct wal_closed *closed = &m->queue[0];
+	uint32_t index = closed->info.index;
+	int err;
+
+	wal_committer_leave(log, index);
+	m->urgent = false;
+	pthread_mutex_unlock(&log->lock);
+	err = wal_segment_writer_seal(&closed->writer, closed->closed_ns);
+	pthread_mutex_lock(&log->lock);
+	m->tried++;
+	if (wal_is_no_space(err)) {
+		seal_later(log, index, err);
+		return;
+	}
+	if (err) {
+		wal_count(&log->telemetry, WAL_COUNT_SYNC_ERRORS, 1);
+		wal_log_fail(log, index, "sealing", err);
+	} else {
+		note_space(log, index, 0);
+		wal_latency_since(&log->telemetry, WAL_LATENCY_SEAL, closed->since_ns);
+		wal_count(&log->telemetry, WAL_COUNT_SEALED, 1);
+	}
+	m->count--;
+	memmove(m->queue, m->queue + 1, m->count * sizeof(m->queue[0]));
+	pthread_cond_broadcast(&m->moved);
+}
+
+/* Lock held. Is there something to do at once? */
+static bool has_work(struct wal_log *log)
+{
+	struct wal_segment_maintainer *m = &log->maintainer;
+
+	return m->count > 0 && (!m->no_space || m->urgent || log->failed || first_unsynced(m));
+}
+
+/* Lock held. Return: whether there is something to do (or to look at: ages, space). */
 static bool wait_for_work(struct wal_log *log)
 {
 	struct wal_segment_maintainer *m = &log->maintainer;
+	bool timed = m->no_space || has_ages(log);
 	struct timespec until;
 
-	if (has_ages(log))
-		wal_deadline(&until, TICK_MS);
-	while (m->count == 0 && !m->stop) {
-		if (!has_ages(log))
+	wal_deadline(&until, m->no_space ? SEAL_RETRY_MS : TICK_MS);
+	while (!has_work(log) && !m->stop) {
+		if (!timed)
 			pthread_cond_wait(&m->wake, &log->lock);
 		else if (pthread_cond_timedwait(&m->wake, &log->lock, &until) == ETIMEDOUT)
 			return true;
@@ -197,6 +242,23 @@ bool wal_segment_maintainer_owes(const struct wal_log *log, uint32_t index)
 			return true;
 	}
 	return false;
+}
+
+int wal_segment_maintainer_wait(struct wal_log *log, uint32_t index)
+{
+	struct wal_segment_maintainer *m = &log->maintainer;
+	uint64_t seen = m->tried;
+
+	if (m->no_space) {
+		m->urgent = true;
+		pthread_cond_signal(&m->wake);
+	}
+	while (wal_segment_maintainer_find(log, index)) {
+		if (m->no_space && m->tried != seen)
+			return m->no_space;
+		pthread_cond_wait(&m->moved, &log->lock);
+	}
+	return 0;
 }
 
 void wal_segment_maintainer_stop(struct wal_log *log)

@@ -32,6 +32,10 @@ struct wal_segment_maintainer {
 	pthread_cond_t moved; /* a segment was synced or sealed, or the log failed */
 	struct wal_closed queue[WAL_CLOSED_MAX];
 	unsigned count;
+	int no_space;	    /* the oldest found none to be sealed, and is tried again; 0: it did */
+	bool urgent;	    /* somebody waits for that: try at once */
+	uint64_t tried;	    /* seals so far */
+	bool left_unsealed; /* at the end, for lack of space */
 	bool stop;
 };
 
@@ -44,10 +48,15 @@ void wal_segment_maintainer_add(struct wal_log *log, const struct wal_segment_wr
 const struct wal_closed *wal_segment_maintainer_find(const struct wal_log *log, uint32_t index);
 /* Lock held. Is a segment before this one not synced yet? */
 bool wal_segment_maintainer_owes(const struct wal_log *log, uint32_t index);
-/* Seals what is left (unless the log failed), then ends the thread. */
+/*
+ * Lock held, dropped meanwhile. Waits until the segment is sealed, or has no space for it:
+ * each call has that tried anew. Return: 0 (or the log failed); -ENOSPC, -EDQUOT.
+ */
+int wal_segment_maintainer_wait(struct wal_log *log, uint32_t index);
+/* Seals what is left (unless the log failed or has no space), then ends the thread. */
 void wal_segment_maintainer_stop(struct wal_log *log);
 
-/* retention.c. Removes what the options say; lock not held. */
-void wal_log_retain(struct wal_log *log);
+/* retention.c. Removes what the options say; lock not held. Return: whether there was any. */
+bool wal_log_retain(struct wal_log *log);
 
 #endif

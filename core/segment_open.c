@@ -15,6 +15,18 @@
 
 /* --- opening -------------------------------------------------------------------- */
 
+static int look_at_file(struct wal_segment_reader *r)
+{
+	struct stat st;
+
+	if (fstat(r->fd, &st))
+		return wal_reader_io_fault(r, 0, -errno);
+	if (!S_ISREG(st.st_mode))
+		return wal_reader_fault(r, WAL_FAULT_NOT_A_FILE, WAL_NO_BLOCK, 0, "%s", "");
+	r->file_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
 static int open_file(struct wal_segment_reader *r, int dirfd, const char *name, unsigned flags)
 {
 	const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
@@ -32,10 +44,7 @@ static int open_file(struct wal_segment_reader *r, int dirfd, const char *name, 
 		r->fd = openat(dirfd, name, how);
 	if (r->fd < 0)
 		return wal_reader_io_fault(r, 0, -errno);
-	if (fstat(r->fd, &st))
-		return wal_reader_io_fault(r, 0, -errno);
-	r->file_bytes = (uint64_t)st.st_size;
-	return 0;
+	return look_at_file(r);
 }
 
 static int read_header_area(struct wal_segment_reader *r)
@@ -411,7 +420,7 @@ static int parse_header_area(struct wal_segment_reader *r, uint32_t index,
 		err = allocate_block(r);
 	if (err)
 		return err;
-	if (!has_seal)
+	if (!has_seal || (tail && seal_kind)) /* with a tail: what is half written, if anything */
 		return open_unsealed(r, tail);
 	return seal_kind ? open_seal_lost(r, seal_kind) : open_sealed(r, &active, active_kind);
 }
@@ -423,30 +432,32 @@ static void reset_cursors(struct wal_segment_reader *r)
 	r->payload_at = 0;
 }
 
-static int reader_open(int dirfd, const char *name, uint32_t index, unsigned flags,
-		       const struct wal_tail *tail, struct wal_segment_reader **reader,
-		       struct wal_fault *fault)
+static struct wal_segment_reader *new_reader(uint32_t index)
 {
 	struct wal_segment_reader *r = calloc(1, sizeof(*r));
 	void *area;
-	int err = -ENOMEM;
 
-	*reader = NULL;
-	if (fault)
-		*fault = (struct wal_fault){.segment = index, .block = WAL_NO_BLOCK};
 	if (!r)
-		return -ENOMEM;
+		return NULL;
+	if (posix_memalign(&area, WAL_DIRECT_ALIGN, WAL_HEADER_AREA)) {
+		free(r);
+		return NULL;
+	}
+	r->area = area;
 	r->fd = -1;
 	r->loaded = WAL_NO_BLOCK;
 	r->info.index = index;
-	if (posix_memalign(&area, WAL_DIRECT_ALIGN, WAL_HEADER_AREA) == 0) {
-		r->area = area;
-		err = open_file(r, dirfd, name, flags);
-	}
+	return r;
+}
+
+/* err: of opening its file. The reader is the caller's, or gone. */
+static int begin_reading(struct wal_segment_reader *r, const struct wal_tail *tail, int err,
+			 struct wal_segment_reader **reader, struct wal_fault *fault)
+{
 	if (!err)
 		err = read_header_area(r);
 	if (!err)
-		err = parse_header_area(r, index, tail);
+		err = parse_header_area(r, r->info.index, tail);
 	if (err) {
 		if (fault)
 			*fault = r->fault;
@@ -458,19 +469,39 @@ static int reader_open(int dirfd, const char *name, uint32_t index, unsigned fla
 	return 0;
 }
 
+static void no_fault_yet(uint32_t index, struct wal_fault *fault)
+{
+	if (fault)
+		*fault = (struct wal_fault){.segment = index, .block = WAL_NO_BLOCK};
+}
+
 int wal_segment_reader_open(const struct wal_io *io, int dirfd, const char *name, uint32_t index,
 			    unsigned flags, struct wal_segment_reader **reader,
 			    struct wal_fault *fault)
 {
+	struct wal_segment_reader *r = new_reader(index);
+
 	(void)io;
-	return reader_open(dirfd, name, index, flags, NULL, reader, fault);
+	*reader = NULL;
+	no_fault_yet(index, fault);
+	if (!r)
+		return -ENOMEM;
+	return begin_reading(r, NULL, open_file(r, dirfd, name, flags), reader, fault);
 }
 
-int wal_segment_reader_open_live(int dirfd, const char *name, uint32_t index,
-				 const struct wal_tail *tail, struct wal_segment_reader **reader,
-				 struct wal_fault *fault)
+int wal_segment_reader_open_live(int fd, uint32_t index, const struct wal_tail *tail,
+				 struct wal_segment_reader **reader, struct wal_fault *fault)
 {
-	return reader_open(dirfd, name, index, 0, tail, reader, fault);
+	struct wal_segment_reader *r = new_reader(index);
+
+	*reader = NULL;
+	no_fault_yet(index, fault);
+	if (!r) {
+		close(fd);
+		return -ENOMEM;
+	}
+	r->fd = fd;
+	return begin_reading(r, tail, look_at_file(r), reader, fault);
 }
 
 void wal_segment_reader_close(struct wal_segment_reader *r)

@@ -8,6 +8,8 @@
 
 /* After a failure it is tried again at once if somebody waits, else this often. */
 #define RETRY_MS 1000
+/* While there is no space for one, who waits gets the answer of an attempt as young as this. */
+#define YOUNG_NS UINT64_C(20000000)
 
 /* A log that fills a segment in less than this is being filled in bulk. */
 #define BULK_NS UINT64_C(1000000000)
@@ -33,13 +35,25 @@ static int make_ready(struct wal_segment_writer *w, bool by_pwrite, bool hurry)
 	return err || by_pwrite ? err : wal_segment_writer_touch(w);
 }
 
+/*
+ * Looked at first: an allocation that fails half-way has taken, for that while, the last
+ * of what others need too.
+ */
+static bool has_space(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape)
+{
+	return p->io->free_bytes(p->io, p->dirfd) >= shape->file_bytes;
+}
+
 static int prepare(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape,
 		   bool hurry, struct wal_segment_writer *w)
 {
 	bool by_pwrite = atomic_load_explicit(&p->by_pwrite, memory_order_relaxed);
 	uint64_t start = wal_clock_ns();
-	int err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
+	int err;
 
+	if (!has_space(p, shape))
+		return -ENOSPC;
+	err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
 	if (err)
 		return err;
 	err = make_ready(w, by_pwrite, hurry);
@@ -68,11 +82,14 @@ static void prepare_one(struct wal_segment_preparer *p)
 	if (err)
 		wal_count(p->telemetry, WAL_COUNT_PREPARE_ERRORS, 1);
 	if (p->changed && (err != 0) != (before != 0))
-		p->changed(p->changed_ctx, err);
+		p->changed(p->changed_ctx, shape.index, err);
 	pthread_mutex_lock(&p->lock);
 	p->error = err;
 	p->attempts++;
-	if (!err) {
+	p->tried_ns = p->io->now_ns(p->io);
+	if (!err && shape.index != p->shape.index) {
+		wal_segment_writer_close(&w, false);
+	} else if (!err) {
 		p->queue[p->count++] = w;
 		p->shape.index++;
 	}
@@ -156,12 +173,48 @@ int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment
 	return err;
 }
 
+void wal_segment_preparer_give_back(struct wal_segment_preparer *p,
+				    const struct wal_segment_writer *w)
+{
+	pthread_mutex_lock(&p->lock);
+	memmove(p->queue + 1, p->queue, p->count * sizeof(p->queue[0]));
+	p->queue[0] = *w;
+	p->count++;
+	pthread_cond_broadcast(&p->ready);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* What is being prepared meanwhile has a larger index, and is dropped when it is ready. */
+void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t index)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->count > 0)
+		wal_segment_writer_close(&p->queue[--p->count], false);
+	p->shape.index = index;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* Lock held. Whether a quota has room again cannot be asked: that answer is repeated. */
+static bool is_still_full(const struct wal_segment_preparer *p)
+{
+	uint64_t now = p->io->now_ns(p->io);
+
+	return p->count == 0 && wal_is_no_space(p->error) && now >= p->tried_ns &&
+	       now - p->tried_ns < YOUNG_NS && (p->error == -EDQUOT || !has_space(p, &p->shape));
+}
+
 int wal_segment_preparer_wait(struct wal_segment_preparer *p)
 {
 	uint64_t seen;
 	int err;
 
 	pthread_mutex_lock(&p->lock);
+	if (is_still_full(p)) {
+		err = p->error;
+		pthread_mutex_unlock(&p->lock);
+		return err;
+	}
 	seen = p->attempts;
 	p->needed = true;
 	pthread_cond_signal(&p->wake);

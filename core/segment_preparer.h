@@ -21,7 +21,7 @@ struct wal_segment_preparer {
 	struct wal_telemetry *telemetry;
 	atomic_bool by_pwrite; /* how the next ones will be written */
 	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
-	void (*changed)(void *ctx, int error);
+	void (*changed)(void *ctx, uint32_t segment, int error);
 	void *changed_ctx;
 	pthread_t thread;
 	bool running;
@@ -30,11 +30,12 @@ struct wal_segment_preparer {
 	pthread_cond_t wake;		/* the thread: there is room, or somebody needs one */
 	pthread_cond_t ready;		/* takers: there is one, or an error */
 	struct wal_segment_shape shape; /* of the next to prepare */
-	struct wal_segment_writer queue[WAL_PREPARE_MAX];
+	struct wal_segment_writer queue[WAL_PREPARE_MAX + 1]; /* one may come back */
 	unsigned count;
 	unsigned depth;
 	int error;	   /* of the last attempt */
 	uint64_t attempts; /* so far */
+	uint64_t tried_ns; /* when the last one ended; CLOCK_REALTIME */
 	bool needed;	   /* somebody waits */
 	uint64_t taken_ns; /* when one was last taken; 0: never */
 	bool in_bulk;	   /* and that was soon after the one before */
@@ -47,10 +48,15 @@ int wal_segment_preparer_start(struct wal_segment_preparer *p,
 			       const struct wal_segment_shape *shape, unsigned depth);
 /* Takes the next segment; never waits. Any thread. Return: 0; -EAGAIN: none is ready, see wait. */
 int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment_writer *w);
+/* The one that was taken last could not be used: it is the next again. Any thread. */
+void wal_segment_preparer_give_back(struct wal_segment_preparer *p,
+				    const struct wal_segment_writer *w);
+/* Its file is gone: makes it anew, and those behind it. The caller has closed it. Any thread. */
+void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t index);
 /*
  * Waits until one is ready, or until an attempt to make one has failed: after -ENOSPC
- * each call has it tried anew. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...; -EROFS
- * if it gave up.
+ * each call has it tried anew, unless one failed just now and nothing says that there is
+ * space. Any thread. Return: 0; -ENOSPC, -EDQUOT, -EIO ...; -EROFS if it gave up.
  */
 int wal_segment_preparer_wait(struct wal_segment_preparer *p);
 /* How many are ready; error (may be NULL) gets that of the last attempt. Any thread. */

@@ -44,10 +44,9 @@ struct wal_segment_reader {
 void wal_segment_reader_set_tail(struct wal_segment_reader *reader, const struct wal_tail *tail);
 /* Reads the header area again: the segment may have been sealed. Return: 0 or -errno. */
 int wal_segment_reader_reload(struct wal_segment_reader *reader);
-/* Opens without walking: the tail is given. */
-int wal_segment_reader_open_live(int dirfd, const char *name, uint32_t index,
-				 const struct wal_tail *tail, struct wal_segment_reader **reader,
-				 struct wal_fault *fault);
+/* Reads an open file without walking: the tail is given. The descriptor is the reader's. */
+int wal_segment_reader_open_live(int fd, uint32_t index, const struct wal_tail *tail,
+				 struct wal_segment_reader **reader, struct wal_fault *fault);
 
 /* The chained checksum that sealing at the tail would give. Return: 0; -EIO, -ENOMEM. */
 int wal_segment_reader_end_chain(const struct wal_segment_reader *reader, uint64_t *chain);

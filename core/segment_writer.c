@@ -133,8 +133,8 @@ int wal_segment_writer_touch(struct wal_segment_writer *w)
 #ifdef MADV_POPULATE_WRITE
 	if (madvise(w->map + from, w->file_bytes - from, MADV_POPULATE_WRITE) == 0)
 		return 0;
-	if (errno != EINVAL)
-		return -errno;
+	if (errno != EINVAL) /* EFAULT: what would be SIGBUS */
+		return errno == EFAULT ? -EIO : -errno;
 #endif
 	touch_pages(w->map + from, w->map + w->file_bytes, page);
 	return wal_segment_writer_has_fault(w) ? -EIO : 0;
@@ -215,6 +215,8 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 	w->header.prev_chain = prev_chain;
 	w->chain = prev_chain;
 	w->next_event = first_event;
+	w->last_ns = 0;
+	w->error = 0;
 	begin_block(w, 0);
 	wal_segment_header_encode(&w->header, 0, &disk);
 	err = w->io->pwrite(w->io, w->fd, &disk, sizeof(disk), WAL_ACTIVE_HEADER_OFFSET);
@@ -589,7 +591,7 @@ int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_he
 	if (!err)
 		err = io->pwrite(io, fd, &disk, sizeof(disk), WAL_SEAL_HEADER_OFFSET);
 	if (!err)
-		err = io->fdatasync(io, fd);
+		err = wal_sync_error(io->fdatasync(io, fd));
 	return err;
 }
 
@@ -600,12 +602,17 @@ void wal_segment_writer_finish(struct wal_segment_writer *w)
 	w->finished = true;
 }
 
+void wal_segment_writer_go_on(struct wal_segment_writer *w)
+{
+	w->finished = false;
+}
+
 int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
 {
 	int err;
 
 	wal_segment_writer_finish(w);
-	err = wal_segment_writer_flush(w, true);
+	err = wal_sync_error(wal_segment_writer_flush(w, true));
 	unmap_file(w);
 	forget_gathered(w);
 	w->header.block_count = w->start.index + 1;
@@ -613,6 +620,8 @@ int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
 	w->header.closed_ns = closed_ns;
 	if (!err)
 		err = wal_segment_seal_file(w->io, w->fd, &w->header, w->start.chain);
+	if (wal_is_no_space(err))
+		return err;
 	/* Its pages were written once and are rarely read soon. */
 	posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);
 	wal_segment_writer_close(w, false);

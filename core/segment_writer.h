@@ -35,9 +35,9 @@ struct wal_segment_writer {
 	uint32_t block_limit;
 	uint8_t *map; /* of the file; NULL after gather() */
 	struct wal_guard *guard;
-	uint8_t *gathered;  /* the current block, after gather(); NULL before */
-	uint32_t written;   /* of its data area: how much the file has */
-	int error;	    /* of a pwrite that failed: the file lacks what was appended */
+	uint8_t *gathered; /* the current block, after gather(); NULL before */
+	uint32_t written;  /* of its data area: how much the file has */
+	int error;	   /* of a pwrite that failed: the file lacks what was appended */
 
 	/* The append point. */
 	uint8_t *data; /* of the current block */
@@ -81,8 +81,9 @@ int wal_segment_writer_gather(struct wal_segment_writer *w);
 void wal_segment_writer_write_out(struct wal_segment_writer *w);
 
 /*
- * Writes the active header and the segment record (its timestamp is created_ns).
- * Return: 0; -EIO.
+ * Writes the active header and the segment record (its timestamp is created_ns). May be
+ * called again, with other values, as long as the segment is not published.
+ * Return: 0; -ENOSPC, -EDQUOT, -EIO.
  */
 int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 			     uint64_t prev_chain, uint64_t created_ns,
@@ -90,7 +91,7 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 
 /*
  * Gives the file its final name: from here on it outlives the process.
- * Return: 0; -EEXIST, -EIO ...
+ * Return: 0; -EEXIST, -ENOSPC, -EDQUOT, -EIO ...; then it has its old name.
  */
 int wal_segment_writer_publish(struct wal_segment_writer *w);
 
@@ -183,6 +184,8 @@ static inline bool wal_segment_writer_has_fault(const struct wal_segment_writer 
 
 /* Writes the last block's header: appending is over, the chain is known (start.chain). */
 void wal_segment_writer_finish(struct wal_segment_writer *w);
+/* There was no segment to go on in: appending may go on here. */
+void wal_segment_writer_go_on(struct wal_segment_writer *w);
 
 /* Writes the header of the partly filled block; appending may go on. */
 void wal_segment_writer_flush_partial(struct wal_segment_writer *w);
@@ -191,8 +194,9 @@ int wal_segment_writer_flush(struct wal_segment_writer *w, bool sync);
 
 /*
  * Seals: last block header, sync, unmap, cut to its blocks, seal header, sync.
- * Ends the writer, also on error (the segment is then left for recovery).
- * Return: 0; -EIO ...
+ * Ends the writer, also on error (the segment is then left for recovery), but not where
+ * the cut or the header found no space: then it may be sealed again, or closed.
+ * Return: 0; -ENOSPC, -EDQUOT; -EIO ...
  */
 int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns);
 
@@ -205,7 +209,10 @@ int wal_segment_writer_close(struct wal_segment_writer *w, bool sync);
 /* As a reader needs it. */
 void wal_segment_writer_tail(const struct wal_segment_writer *w, struct wal_tail *tail);
 
-/* Cuts the file to its blocks, writes the seal header and syncs. Shared with recovery. */
+/*
+ * Cuts the file to its blocks, writes the seal header and syncs. Shared with recovery.
+ * Return: 0; -ENOSPC, -EDQUOT: not synced yet, may be tried again; -EIO ...
+ */
 int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_header *header,
 			  uint64_t chain);
 

@@ -30,6 +30,7 @@ struct store_check {
 	uint32_t index;
 	uint64_t chain;
 	uint64_t next_event;
+	uint64_t end; /* its file's, or of its last event if it is not sealed */
 	bool saw_durable; /* the segment that D is in was there, and reaches it */
 };
 
@@ -64,6 +65,15 @@ static void check_log(struct store_check *c, const struct wal_segment_reader *r)
 	report(c, r->info.index, WAL_FAULT_OTHER_LOG, WAL_HEADER_AREA, "log %s", uuid);
 }
 
+/* A new chain behind a segment with nothing wrong in it: recovery missed events there. */
+static void check_gap(struct store_check *c, const struct wal_segment_reader *r)
+{
+	if (c->index && r->header.first_event_id > c->next_event)
+		report(c, c->index, WAL_FAULT_POSITION, c->end, "segment %" PRIu32
+		       " begins with event %" PRIu64 ", the last one before it is %" PRIu64,
+		       r->info.index, r->header.first_event_id, c->next_event - 1);
+}
+
 /* Chain and ids go on from the segment before; a new chain only where recovery began one. */
 static void check_link(struct store_check *c, const struct wal_segment_reader *r)
 {
@@ -73,11 +83,13 @@ static void check_link(struct store_check *c, const struct wal_segment_reader *r
 		c->chain = wal_chain_start(c->meta.log);
 		c->next_event = WAL_FIRST_EVENT_ID;
 	}
-	if (!c->known ||
-	    wal_chain_is_restart(c->meta.log, r->info.index, r->header.prev_chain,
-				 r->info.recovery) ||
-	    r->info.index != c->index + 1)
+	if (!c->known || r->info.index != c->index + 1)
 		return;
+	if (wal_chain_is_restart(c->meta.log, r->info.index, r->header.prev_chain,
+				 r->info.recovery)) {
+		check_gap(c, r);
+		return;
+	}
 	if (r->header.prev_chain != c->chain)
 		report(c, r->info.index, WAL_FAULT_SEQUENCE, 48, "%s",
 		       "previous chained checksum is another");
@@ -96,6 +108,7 @@ static int remember(struct store_check *c, const struct wal_segment_reader *r)
 	c->index = r->info.index;
 	c->next_event = r->info.last_event + 1;
 	c->chain = r->info.chain;
+	c->end = r->sealed ? r->info.file_bytes : r->tail.offset;
 	if (!r->sealed)
 		err = wal_segment_reader_end_chain(r, &c->chain);
 	if (c->has_meta && d->segment == c->index) {

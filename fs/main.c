@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #define EXIT_USAGE 2
 #define HELD_WAIT_MS 10000 /* for a daemon that is just finishing */
 #define HELD_STEP_MS 20
+#define FILES_MIN 64u
 
 /* --- into the background ------------------------------------------------------------ */
 
@@ -84,15 +86,23 @@ static void leave_terminal(int ready_fd)
 
 /* --- start --------------------------------------------------------------------------- */
 
-/* Each file that is being read is a descriptor here, too. */
-static void raise_file_limit(void)
+/*
+ * Each file that is being read is a descriptor here, too. With about ten, libfuse follows
+ * a null pointer when fusermount3 hands it one, and the mount stays behind, dead.
+ */
+static int raise_file_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		return -errno;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max >= FILES_MIN)
+		return 0;
+	walfs_say(WAL_NOTICE_ERROR, "only %ju open files are allowed (ulimit -Hn), %u are needed",
+		  (uintmax_t)limit.rlim_max, FILES_MIN);
+	return -EMFILE;
 }
 
 /* Blocked before any thread starts, so that only the loop sees them. */
@@ -257,11 +267,12 @@ static int start(struct walfs *fs)
 {
 	int error = take_signals(fs);
 
-	raise_file_limit();
 	if (!error)
 		error = wal_fault_handler_install();
 	if (error)
 		walfs_say(WAL_NOTICE_ERROR, "signals: %s", strerror(-error));
+	if (!error)
+		error = raise_file_limit();
 	if (!error)
 		error = walfs_check_places(&fs->options);
 	if (!error)

@@ -166,6 +166,13 @@ static uint64_t fault_now_ns(const struct wal_io *io)
 	return now;
 }
 
+static uint64_t fault_free_bytes(const struct wal_io *io, int dirfd)
+{
+	uint64_t bytes = fault_of(io)->free_bytes;
+
+	return bytes == UINT64_MAX ? wal_io_system.free_bytes(&wal_io_system, dirfd) : bytes;
+}
+
 void fault_io_init(struct fault_io *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -181,7 +188,9 @@ void fault_io_init(struct fault_io *f)
 		.rename = fault_rename,
 		.unlink = fault_unlink,
 		.now_ns = fault_now_ns,
+		.free_bytes = fault_free_bytes,
 	};
+	f->free_bytes = UINT64_MAX;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_rwlock_init(&f->running, NULL);
 }
@@ -206,6 +215,7 @@ void fault_io_reset(struct fault_io *f)
 	f->cut_at = 0;
 	f->cut = false;
 	f->at_cut = NULL;
+	f->free_bytes = UINT64_MAX;
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -51,6 +51,7 @@ struct fault_io {
 	atomic_bool fixed_clock; /* now is what the clock says; else the real one */
 	uint64_t now;
 	uint64_t step_ns;	   /* added after each look */
+	_Atomic uint64_t free_bytes; /* what is said to be free; UINT64_MAX: what is */
 	atomic_uint sync_delay_us; /* each fdatasync takes at least so long */
 	atomic_bool skip_sync;	   /* syncs are counted and may fail, but do nothing: quick */
 };

@@ -2,7 +2,8 @@
 /*
  * A whole small store through wal_log_open(). The input is a script that builds
  * it (events, groups, seals, rotations, the durable position) and then breaks it
- * (bytes, holes, cuts, files gone). Whatever it is:
+ * (bytes, holes, cuts, files gone). An input that begins with RAW is the files themselves
+ * instead: any bytes as wal.meta and as segments, links, directories, FIFOs. Whatever it is:
  *
  *   - opening works, or is refused with words;
  *   - a read-only look changes nothing;
@@ -18,11 +19,12 @@
 #include <unistd.h>
 
 #include "core/io.h"
-#include "tests/oracle.h"
+#include "tests/fuzz_fix.h"
 
 #define SEGMENTS 4
 #define BLOCK 4096u
 #define BLOCKS 3u
+#define RAW 0xff /* as a script's first step it would do nothing */
 #define NOW UINT64_C(1795341662000000000)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -47,8 +49,12 @@ static void empty_store(void)
 	struct dirent *entry;
 
 	require(dir != NULL, "no scratch directory");
-	while ((entry = readdir(dir)))
-		unlinkat(dirfd(dir), entry->d_name, 0);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (unlinkat(dirfd(dir), entry->d_name, 0))
+			unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+	}
 	closedir(dir);
 }
 
@@ -65,7 +71,7 @@ static void write_file(const char *directory, const char *name, const uint8_t *b
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return;
 	require(write(fd, bytes, size) == (ssize_t)size, "no space in the scratch directory");
@@ -271,6 +277,79 @@ static void write_store(struct world *w)
 	write_file(store, "wal.meta", slots, sizeof(slots));
 }
 
+/* --- raw files ------------------------------------------------------------------------- */
+
+#define RAW_FILES 8
+#define RAW_BYTES (64u << 10)
+
+/*
+ * A file: what it is and which segment; its checksums to be made right; its size in 16
+ * bytes; how many runs of bytes it has, each with its place in 8 bytes and its length.
+ */
+enum raw_kind { RAW_META, RAW_SEGMENT, RAW_LINK, RAW_DIRECTORY, RAW_FIFO, RAW_KINDS };
+
+static void raw_name(enum raw_kind kind, uint32_t number, char name[WAL_NAME_MAX])
+{
+	wal_segment_name(1 + number, name);
+	if (kind == RAW_META || number == 15)
+		snprintf(name, WAL_NAME_MAX, "wal.meta");
+}
+
+static void fix_meta(uint8_t *bytes, uint32_t fixes)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t *slot = bytes + i * ORACLE_SLOT_BYTES;
+		uint64_t sum = oracle_xxh3(slot, 88, 0);
+
+		if (!(fixes >> i & 1))
+			continue;
+		oracle_put32(slot + 88, (uint32_t)sum);
+		oracle_put32(slot + 92, (uint32_t)(sum >> 32));
+	}
+}
+
+static void raw_file(struct script *s, enum raw_kind kind, const char *name)
+{
+	static uint8_t bytes[RAW_BYTES];
+	uint32_t fixes = next8(s);
+	size_t size = next16(s) * (size_t)16 % (RAW_BYTES + 1);
+
+	memset(bytes, 0, sizeof(bytes));
+	for (uint32_t runs = next16(s); runs > 0 && s->size > 0; runs--) {
+		size_t at = next16(s) * (size_t)8 % RAW_BYTES, n = next16(s);
+
+		for (; n > 0 && s->size > 0 && at < RAW_BYTES; n--)
+			bytes[at++] = (uint8_t)next8(s);
+	}
+	if (kind == RAW_META)
+		fix_meta(bytes, fixes);
+	else
+		fuzz_fix(bytes, size, fixes);
+	write_file(store, name, bytes, size);
+}
+
+static void build_raw(const uint8_t *data, size_t size)
+{
+	struct script s = {data, size};
+
+	for (unsigned files = 0; s.size > 0 && files < RAW_FILES; files++) {
+		uint32_t what = next8(&s);
+		enum raw_kind kind = what % 16 % RAW_KINDS;
+		char name[WAL_NAME_MAX], path[160];
+
+		raw_name(kind, what / 16, name);
+		snprintf(path, sizeof(path), "%s/%s", store, name);
+		if (kind == RAW_META || kind == RAW_SEGMENT)
+			raw_file(&s, kind, name);
+		else if (kind == RAW_LINK)
+			require(symlink("0000000001.wal", path) == 0 || errno == EEXIST, "link");
+		else if (kind == RAW_DIRECTORY)
+			mkdir(path, 0700);
+		else
+			mkfifo(path, 0600);
+	}
+}
+
 static void build_store(const uint8_t *data, size_t size)
 {
 	struct script s = {data, size};
@@ -402,15 +481,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct contents first;
 	static struct contents again;
+	bool raw = size > 0 && data[0] == RAW;
 	struct wal_log *log;
 	int err;
 
 	empty_store();
-	build_store(data, size);
+	if (raw)
+		build_raw(data + 1, size - 1);
+	else
+		build_store(data, size);
 	look_read_only();
 	err = open_log(false, &log);
 	if (err) {
-		require(err == -EPROTONOSUPPORT || err == -ENOTEMPTY || err == -EOVERFLOW,
+		require(raw || err == -EPROTONOSUPPORT || err == -ENOTEMPTY || err == -EOVERFLOW,
 			"a store that cannot be opened");
 		return 0;
 	}
@@ -425,6 +508,83 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		"another log when it is opened again");
 	require(wal_log_close(log) == 0, "not closed in order again");
 	return 0;
+}
+
+/* --- raw seeds ---------------------------------------------------------------------- */
+
+struct seed {
+	uint8_t bytes[RAW_BYTES];
+	size_t size;
+};
+
+static void put8(struct seed *seed, uint32_t value)
+{
+	require(seed->size < sizeof(seed->bytes), "a seed is too large");
+	seed->bytes[seed->size++] = (uint8_t)value;
+}
+
+static void put16(struct seed *seed, size_t value)
+{
+	put8(seed, value & 0xff);
+	put8(seed, (uint32_t)(value >> 8));
+}
+
+/* Runs of 8 bytes that are not all zero. */
+static void put_file(struct seed *seed, uint32_t what, const uint8_t *bytes, size_t size)
+{
+	static const uint8_t zeros[8];
+	size_t runs_at, runs = 0;
+
+	put8(seed, what);
+	put8(seed, 0);
+	put16(seed, size / 16);
+	runs_at = seed->size;
+	put16(seed, 0);
+	for (size_t at = 0; at < size; at += 8) {
+		size_t end = at;
+
+		while (end < size && memcmp(bytes + end, zeros, 8) != 0)
+			end += 8;
+		if (end == at)
+			continue;
+		put16(seed, at / 8);
+		put16(seed, end - at);
+		for (; at < end; at++)
+			put8(seed, bytes[at]);
+		runs++;
+	}
+	seed->bytes[runs_at] = (uint8_t)runs;
+	seed->bytes[runs_at + 1] = (uint8_t)(runs >> 8);
+}
+
+/* Two segments and wal.meta, with something odd beside them. */
+static void write_raw_seed(const char *corpus, unsigned number)
+{
+	static const uint8_t odd[] = {0x32, 0x33, 0x34, 0x22, 0xf2, 0xf3};
+	uint8_t slots[2 * ORACLE_SLOT_BYTES] = {0};
+	static struct seed seed;
+	struct world w = {0};
+	char name[32];
+
+	begin_segment(&w, 0);
+	append(&w, 300, 0);
+	oracle_seal(&w.images[0], w.images[0].last_ns, number & 1);
+	begin_segment(&w, 0);
+	append(&w, 40, 0);
+	note_durable(&w);
+	oracle_slot_encode(&w.slot, slots + ORACLE_SLOT_BYTES);
+	seed.size = 0;
+	put8(&seed, RAW);
+	if (number % 2)
+		put8(&seed, odd[number / 2 % sizeof(odd)]);
+	for (unsigned i = 0; i < w.count; i++) {
+		put_file(&seed, i << 4 | RAW_SEGMENT, w.images[i].bytes, w.images[i].size);
+		oracle_image_free(&w.images[i]);
+	}
+	if (number != 2)
+		put_file(&seed, RAW_META, slots, sizeof(slots));
+	snprintf(name, sizeof(name), "raw-%02u", number);
+	write_file(corpus, name, seed.bytes, seed.size);
 }
 
 /* --- seeds ------------------------------------------------------------------------ */
@@ -458,6 +618,8 @@ static void write_seeds(const char *corpus)
 		snprintf(name, sizeof(name), "seed-%02zu", i);
 		write_file(corpus, name, (const uint8_t *)seeds[i].script, seeds[i].size);
 	}
+	for (unsigned i = 0; i < 12; i++)
+		write_raw_seed(corpus, i);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -15,6 +15,7 @@
 #include "tests/support.h"
 
 #define STORE "store"
+#define FILE_BYTES (4096 + 4 * TEST_BLOCK)
 #define OP(name) (1u << FAULT_OP_##name)
 
 static struct fault_io fault;
@@ -993,6 +994,17 @@ START_TEST(events_of_several_threads_are_all_there_once_and_in_each_thread_s_ord
 }
 END_TEST
 
+static void expect_sound_store(void)
+{
+	const struct wal_verify_options options = {0};
+	struct wal_verify_result result;
+	struct wal_error error;
+
+	ck_ok(wal_verify_store(test_path(STORE), &options, &result, &error));
+	ck_assert_msg(result.faults == 0, "%s: %s (%s)", result.first_name,
+		      wal_fault_kind_name(result.first.kind), result.first.detail);
+}
+
 /* --- no space -------------------------------------------------------------------------------- */
 
 START_TEST(no_space_for_a_new_store_is_an_error)
@@ -1101,6 +1113,59 @@ START_TEST(no_space_for_the_next_segment_leaves_nothing_half_made)
 }
 END_TEST
 
+static const struct {
+	unsigned op;
+	int error;
+	enum wal_io_method io_method;
+} starts[] = {
+	{OP(RENAME), -ENOSPC, WAL_IO_MAPPING}, {OP(RENAME), -EDQUOT, WAL_IO_MAPPING},
+	{OP(RENAME), -ENOSPC, WAL_IO_PWRITE},  {OP(PWRITE), -ENOSPC, WAL_IO_MAPPING},
+	{OP(PWRITE), -EDQUOT, WAL_IO_MAPPING},
+};
+
+/* A directory can need a block for a name, and a file that shares blocks one for its header. */
+START_TEST(no_space_to_start_a_segment_that_is_ready_is_told_and_tried_again)
+{
+	struct wal_segment_info info;
+
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.io_method = starts[_i].io_method;
+	ck_ok(log_open(&handle));
+	wal = handle.log;
+	settle();
+	log_put_lines(&handle, 1, 50);
+	fault_io_fail_ops(&fault, starts[_i].op, starts[_i].error, 0);
+	for (int i = 0; i < 3; i++)
+		ck_fails(wal_log_rotate(wal), starts[_i].error);
+	ck_assert_uint_ge(fault.failed, 3);
+	log_put_lines(&handle, 51, 60); /* the old one goes on */
+	fault_io_reset(&fault);
+	ck_ok(wal_log_rotate(wal));
+	ck_assert_uint_eq(position().segment, 2);
+	log_put_lines(&handle, 61, 70);
+	assert_log_lines(70);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_assert_uint_eq(info.event_count, 60);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(one_attempt_to_start_a_segment_without_space_costs_one_append)
+{
+	uint64_t last;
+
+	open_log();
+	fault_io_fail_ops(&fault, OP(RENAME), -EDQUOT, 1);
+	last = fill_until(-EDQUOT);
+	ck_assert_uint_eq(position().segment, 1);
+	log_put_lines(&handle, last + 1, last + 300);
+	assert_log_lines(last + 300);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
 START_TEST(a_full_disk_still_opens_and_serves_reads)
 {
 	open_log();
@@ -1119,6 +1184,124 @@ START_TEST(a_full_disk_still_opens_and_serves_reads)
 	log_put_lines(&handle, 61, 70);
 	assert_log_lines(70);
 	ck_assert_uint_eq(position().segment, 3);
+}
+END_TEST
+
+START_TEST(after_a_start_on_a_full_disk_only_what_was_appended_is_counted)
+{
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	ck_ok(wal_log_rotate(wal));
+	close_log();
+	ck_assert_int_eq(unlink(store_segment_path(test_path(STORE), 2)), 0);
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+	open_log_unsettled();
+	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+	fault_io_reset(&fault);
+	usleep(250000);
+	log_put_lines(&handle, 51, 52);
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_EVENTS], 2);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_APPENDS], 2);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_APPEND_ERRORS], 1);
+}
+END_TEST
+
+static void *look(void *stop)
+{
+	struct wal_stats stats;
+
+	while (!atomic_load((atomic_bool *)stop))
+		wal_log_stats(wal, &stats);
+	return NULL;
+}
+
+/* For the thread sanitizer, above all. */
+START_TEST(a_log_can_be_looked_at_while_it_finds_space_again)
+{
+	atomic_bool stop = false;
+	pthread_t thread;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	ck_ok(wal_log_rotate(wal));
+	close_log();
+	ck_assert_int_eq(unlink(store_segment_path(test_path(STORE), 2)), 0);
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 1);
+	open_log_unsettled();
+	ck_assert_int_eq(pthread_create(&thread, NULL, look, &stop), 0);
+	usleep(20000);
+	log_put_lines(&handle, 51, 60);
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	assert_log_lines(60);
+}
+END_TEST
+
+/* The segment's record, as it is on the disk. */
+static struct wal_segment_info segment_info(uint32_t index)
+{
+	struct wal_segment_info info;
+
+	ck_ok(wal_log_segment_info(wal, index, &info));
+	return info;
+}
+
+START_TEST(what_recovery_dropped_is_not_forgotten_while_there_is_no_space)
+{
+	struct wal_segment_info info;
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	close_log();
+	file_flip(store_segment_path(test_path(STORE), 1), 4096 + 4000, 1); /* a torn tail */
+	if (_i == 1)
+		ck_assert_int_eq(unlink(test_path(STORE "/wal.meta")), 0);
+	/* The tail is cut and the segment sealed; the next one finds no space. */
+	fault_io_fail_ops(&fault, _i == 2 ? OP(RENAME) : OP(ALLOCATE), -ENOSPC, 0);
+	fault.fail_after = _i == 1; /* wal.meta is made */
+	open_log_unsettled();
+	for (int i = 0; i < 2; i++) {
+		ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+		usleep(250000);
+	}
+	fault_io_reset(&fault);
+	log_put_lines(&handle, 51, 60);
+	info = segment_info(2);
+	ck_assert_uint_ne(info.recovery & WAL_RECOVERY_TAIL_DROPPED, 0);
+	ck_assert_int_eq((info.recovery & WAL_RECOVERY_POSITION_LOST) != 0, _i == 1);
+	ck_assert_uint_gt(info.dropped_bytes, 0);
+	wal_log_stats(wal, &stats);
+	ck_assert_uint_eq(stats.counters[WAL_COUNT_DROPPED_BYTES], info.dropped_bytes);
+	assert_log_lines(60);
+}
+END_TEST
+
+START_TEST(recovery_is_not_tried_while_it_is_seen_that_there_is_no_space)
+{
+	uint64_t calls;
+
+	open_log();
+	log_put_lines(&handle, 1, 50);
+	ck_ok(wal_log_rotate(wal));
+	close_log();
+	ck_assert_int_eq(unlink(store_segment_path(test_path(STORE), 2)), 0);
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+	open_log_unsettled();
+	calls = fault.calls;
+	fault.free_bytes = FILE_BYTES - 1;
+	for (int i = 0; i < 3; i++) {
+		ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+		usleep(250000);
+	}
+	ck_assert_uint_eq(fault.calls, calls); /* not even a file was made */
+	fault_io_reset(&fault);
+	fault.free_bytes = FILE_BYTES;
+	log_put_lines(&handle, 51, 60);
+	assert_log_lines(60);
 }
 END_TEST
 
@@ -1231,7 +1414,7 @@ START_TEST(a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later)
 	slot = store_slot(test_path(STORE));
 	ck_assert_uint_eq(slot.flags, 0);
 	ck_assert_uint_eq(slot.durable_event, 5); /* what was promised is not forgotten */
-	open_log(); /* mounted again: what the disk has */
+	open_log();				  /* mounted again: what the disk has */
 	ck_assert_uint_eq(position().next_event, 11);
 	ck_assert_uint_eq(store_slot(test_path(STORE)).incarnation, 2);
 }
@@ -1276,6 +1459,144 @@ START_TEST(a_failed_rotation_never_loses_what_was_appended)
 	assert_log_lines(50);
 	log_put_lines(&handle, 51, 60);
 	assert_log_lines(60);
+}
+END_TEST
+
+static const char *prepared_path(uint32_t index)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s.new", store_segment_path(test_path(STORE), index));
+	return path;
+}
+
+START_TEST(a_prepared_file_that_was_removed_is_made_again)
+{
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.prepare_segments = 3;
+	ck_ok(log_open(&handle));
+	wal = handle.log;
+	settle();
+	log_put_lines(&handle, 1, 10);
+	for (int i = 2; i <= 4; i++) /* some, or all, or just a later one */
+		if (_i & 1 << (i - 2))
+			ck_assert_int_eq(unlink(prepared_path((uint32_t)i)), 0);
+	for (int i = 1; i <= 6; i++) {
+		ck_ok(wal_log_rotate(wal));
+		log_put_lines(&handle, 10 * (uint64_t)i + 1, 10 * (uint64_t)i + 10);
+	}
+	ck_assert_uint_eq(position().segment, 7);
+	assert_log_lines(70);
+	ck_assert(log_noticed(&handle, "made again"));
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(a_prepared_file_that_is_gone_again_and_again_fails_the_log)
+{
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	fault_io_fail_ops(&fault, OP(RENAME), -ENOENT, 0);
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	assert_log_lines(10);
+	ck_fails(log_close(&handle), -EIO);
+}
+END_TEST
+
+/* rm -rf, while the log has it open. */
+static void remove_store(void)
+{
+	int dirfd = open(test_path(STORE), O_RDONLY | O_DIRECTORY);
+	struct listing listing;
+
+	ck_assert_int_ge(dirfd, 0);
+	list_dir(test_path(STORE), &listing);
+	for (size_t i = 0; i < listing.count; i++)
+		ck_assert_int_eq(unlinkat(dirfd, listing.files[i].name, 0), 0);
+	close(dirfd);
+	ck_assert_int_eq(rmdir(test_path(STORE)), 0);
+}
+
+START_TEST(a_directory_that_is_gone_fails_the_log)
+{
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	remove_store();
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_fails(wal_log_sync(wal), -EIO);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	wal_log_stats(wal, &stats);
+	ck_assert_int_eq(stats.failed, -EIO);
+	ck_assert(log_noticed(&handle, "No such file"));
+	assert_log_lines(10); /* the daemon has the file, if nobody else has */
+	log_close(&handle);
+}
+END_TEST
+
+static const int odd_errors[] = {-EPERM, -EACCES, -ENAMETOOLONG, -EFAULT, -ESTALE, -ENXIO};
+
+START_TEST(whatever_the_system_says_callers_are_told_an_io_error)
+{
+	struct wal_stats stats;
+
+	open_log();
+	log_put_lines(&handle, 1, 5);
+	if (_i % 2)
+		fault_io_fail_ops(&fault, OP(RENAME), odd_errors[_i], 0);
+	else
+		fault_io_fail_ops(&fault, OP(FDATASYNC), odd_errors[_i], 0);
+	ck_fails(_i % 2 ? wal_log_rotate(wal) : wal_log_sync(wal), -EIO);
+	ck_fails(wal_log_sync(wal), -EIO);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	wal_log_stats(wal, &stats);
+	ck_assert_int_eq(stats.failed, -EIO);
+	ck_assert(log_noticed(&handle, strerror(-odd_errors[_i]))); /* where it says why */
+	ck_fails(log_close(&handle), -EIO);
+}
+END_TEST
+
+START_TEST(an_error_of_preparing_is_an_io_error_until_it_works)
+{
+	uint64_t last;
+
+	open_log();
+	fault_io_fail_ops(&fault, OP(CREATE), odd_errors[_i], 0);
+	last = fill_until(-EIO);
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_assert(log_noticed(&handle, strerror(-odd_errors[_i])));
+	ck_ok(wal_log_sync(wal));
+	fault_io_reset(&fault);
+	log_put_lines(&handle, last + 1, last + 200);
+	assert_log_lines(last + 200);
+}
+END_TEST
+
+START_TEST(a_file_in_the_way_of_a_segment_is_named_and_left_alone)
+{
+	const char *path;
+	struct bytes bytes;
+	uint64_t last;
+
+	open_log();
+	/* 0: one that is ready already; 1: one that is not. */
+	path = store_segment_path(test_path(STORE), _i == 0 ? 2 : 5);
+	file_write(path, "mine", 4);
+	last = fill_until(-EIO);
+	ck_fails(wal_log_rotate(wal), -EIO);
+	ck_assert(log_noticed(&handle, _i == 0 ? "0000000002.wal" : "0000000005.wal"));
+	ck_ok(wal_log_sync(wal)); /* what is there is durable, and the log has not failed */
+	bytes = file_read(path);
+	ck_assert_uint_eq(bytes.size, 4);
+	bytes_free(&bytes);
+	ck_assert_int_eq(unlink(path), 0);
+	log_put_lines(&handle, last + 1, last + 200);
+	assert_log_lines(last + 200);
+	close_log();
+	expect_sound_store();
 }
 END_TEST
 
@@ -1508,7 +1829,15 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, no_space_at_rotation_is_told_and_writing_goes_on_when_there_is_space);
 	tcase_add_test(t, a_batch_that_does_not_fit_is_taken_up_to_the_last_record_that_did);
 	tcase_add_loop_test(t, no_space_for_the_next_segment_leaves_nothing_half_made, 0, 2);
+	tcase_add_loop_test(t, no_space_to_start_a_segment_that_is_ready_is_told_and_tried_again, 0,
+			    5);
+	tcase_add_test(t, one_attempt_to_start_a_segment_without_space_costs_one_append);
 	tcase_add_test(t, a_full_disk_still_opens_and_serves_reads);
+	tcase_add_test(t, after_a_start_on_a_full_disk_only_what_was_appended_is_counted);
+	tcase_add_loop_test(t, what_recovery_dropped_is_not_forgotten_while_there_is_no_space, 0,
+			    3);
+	tcase_add_test(t, recovery_is_not_tried_while_it_is_seen_that_there_is_no_space);
+	tcase_add_test(t, a_log_can_be_looked_at_while_it_finds_space_again);
 	tcase_add_test(t, without_space_for_recovery_a_sync_is_no_success);
 	tcase_add_test(t, a_sparse_active_segment_gets_its_blocks_before_it_is_written);
 	tcase_add_test(t, a_sparse_active_segment_on_a_full_disk_opens_and_is_readable);
@@ -1516,6 +1845,12 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, a_failed_sync_makes_the_log_read_only_and_is_never_a_success_later);
 	tcase_add_test(t, every_sync_of_a_failed_group_fails);
 	tcase_add_loop_test(t, a_failed_rotation_never_loses_what_was_appended, 0, 11);
+	tcase_add_loop_test(t, a_prepared_file_that_was_removed_is_made_again, 1, 8);
+	tcase_add_test(t, a_prepared_file_that_is_gone_again_and_again_fails_the_log);
+	tcase_add_test(t, a_directory_that_is_gone_fails_the_log);
+	tcase_add_loop_test(t, whatever_the_system_says_callers_are_told_an_io_error, 0, 6);
+	tcase_add_loop_test(t, an_error_of_preparing_is_an_io_error_until_it_works, 0, 6);
+	tcase_add_loop_test(t, a_file_in_the_way_of_a_segment_is_named_and_left_alone, 0, 2);
 	tcase_add_test(t, a_meta_file_that_cannot_be_written_makes_the_log_read_only);
 	tcase_add_test(t, a_truncated_active_file_is_an_error_and_the_process_lives);
 	tcase_add_test(t, a_sigbus_of_somebody_else_still_kills);

@@ -209,6 +209,118 @@ START_TEST(a_sync_of_the_end_waits_for_the_segments_before_it)
 }
 END_TEST
 
+static uint64_t count_events(void)
+{
+	uint32_t indexes[64];
+	size_t n = wal_log_segments(wal, 0, indexes, 63);
+	uint64_t id = 0;
+
+	indexes[n++] = wal_log_current(wal);
+	for (size_t i = 0; i < n; i++) {
+		struct wal_segment_reader *reader;
+		struct wal_event event;
+
+		ck_ok(wal_log_reader_open(wal, indexes[i], 0, &reader, NULL));
+		while (wal_segment_reader_next(reader, &event) == 1)
+			ck_assert_uint_eq(event.id, ++id);
+		wal_segment_reader_close(reader);
+	}
+	return id;
+}
+
+/* Appends ten lines and rotates, until that fails. Return: the last id. */
+static uint64_t rotate_until(int error)
+{
+	uint64_t id = 0;
+	int err = 0;
+
+	for (int i = 0; i < 20 && !err; i++) {
+		struct wal_log_position p;
+		uint32_t before = wal_log_current(wal);
+
+		wal_log_position(wal, &p);
+		log_put_lines(&handle, p.next_event, p.next_event + 9);
+		id = p.next_event + 9;
+		err = wal_log_rotate(wal);
+		if (err == error && wal_log_current(wal) != before)
+			err = 0; /* it was rotated, and waits to be sealed */
+	}
+	ck_assert_int_eq(err, error);
+	return id;
+}
+
+static const struct {
+	unsigned op;
+	int error;
+} seals[] = {{OP(TRUNCATE), -ENOSPC}, {OP(TRUNCATE), -EDQUOT}};
+
+START_TEST(a_seal_without_space_is_told_once_and_tried_again)
+{
+	unsigned told;
+	uint64_t last;
+
+	handle.options.prepare_segments = 4;
+	open_log();
+	fault_io_fail_ops(&fault, seals[_i].op, seals[_i].error, 0);
+	last = rotate_until(seals[_i].error);
+	ck_assert_uint_eq(stats().sealing_segments, 8);
+	ck_assert(stats().no_space);
+	ck_assert_int_eq(stats().failed, 0);
+	ck_ok(wal_log_sync(wal)); /* durable all the same */
+	ck_assert_uint_eq(count_events(), last);
+	told = handle.notices.warnings;
+	usleep(500000);
+	ck_assert_uint_eq(handle.notices.warnings, told);
+	fault_io_reset(&fault);
+	for (int ms = 0; ms < 5000 && stats().sealing_segments > 0; ms++)
+		usleep(1000);
+	ck_assert(!stats().no_space);
+	ck_ok(wal_log_rotate(wal));
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_SEALED], 9);
+	ck_assert(log_noticed(&handle, "can be sealed again"));
+	log_put_lines(&handle, last + 1, last + 10);
+	ck_assert_uint_eq(count_events(), last + 10);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(what_had_no_space_to_be_sealed_is_sealed_by_the_next_opening)
+{
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	fault_io_fail_ops(&fault, OP(TRUNCATE), -ENOSPC, 0);
+	ck_fails(wal_log_rotate(wal), -ENOSPC);
+	log_put_lines(&handle, 11, 20);
+	close_log();
+	fault_io_reset(&fault);
+	open_log();
+	ck_assert_uint_eq(count_events(), 20);
+	log_put_lines(&handle, 21, 30);
+	ck_assert_uint_eq(count_events(), 30);
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(a_sync_of_a_seal_that_found_no_space_fails_the_log)
+{
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	while (stats().ready_segments == 0)
+		usleep(1000);
+	fault_io_fail_ops(&fault, OP(FDATASYNC), -ENOSPC, 0);
+	ck_assert_int_lt(wal_log_rotate(wal), 0);
+	for (int ms = 0; ms < 5000 && !stats().failed; ms++)
+		usleep(1000);
+	ck_assert_int_eq(stats().failed, -EIO);
+	fault_io_reset(&fault);
+	ck_fails(wal_log_sync(wal), -EIO);
+	ck_fails(log_put(&handle, "no\n"), -EROFS);
+	ck_assert_int_lt(wal_log_close(handle.log), 0);
+	handle.log = NULL;
+}
+END_TEST
+
 START_TEST(a_failed_sync_of_a_closed_segment_is_never_a_success_later)
 {
 	struct wal_log_position p;
@@ -350,6 +462,46 @@ START_TEST(a_segment_that_is_old_enough_is_rotated_unless_it_is_empty)
 END_TEST
 
 /* --- retention --------------------------------------------------------------------------- */
+
+/* 0: no segment can be prepared; 1: none can be started. */
+START_TEST(rotation_by_age_without_space_waits_and_is_told_once)
+{
+	struct wal_stats now;
+	unsigned told;
+
+	handle.options.rotate_age_s = 60;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	if (_i == 0) {
+		while (stats().ready_segments == 0)
+			usleep(1000);
+		fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+		log_put_lines(&handle, 1, 5);
+		ck_ok(wal_log_rotate(wal)); /* into the one that was ready */
+	} else {
+		fault_io_fail_ops(&fault, OP(RENAME), -ENOSPC, 0);
+	}
+	log_put_lines(&handle, _i == 0 ? 6 : 1, 10);
+	fault_io_set_clock(&fault, TEST_TIME + 120 * SECOND, 0);
+	for (int ms = 0; ms < 5000 && !stats().no_space; ms++)
+		usleep(1000);
+	told = handle.notices.warnings;
+	ck_assert_uint_eq(told, 1);
+	usleep(2500000); /* it looks twice and more */
+	now = stats();
+	ck_assert_uint_eq(handle.notices.warnings, told);
+	ck_assert_uint_eq(now.counters[WAL_COUNT_PREPARE_WAITS], 0);
+	ck_assert(now.no_space);
+	fault_io_reset(&fault);
+	for (int ms = 0; ms < 5000 &&
+			 stats().counters[WAL_COUNT_ROTATIONS] == now.counters[WAL_COUNT_ROTATIONS];
+	     ms++)
+		usleep(1000);
+	ck_assert_uint_gt(stats().counters[WAL_COUNT_ROTATIONS], now.counters[WAL_COUNT_ROTATIONS]);
+	log_put_lines(&handle, 11, 20);
+	expect_sound_store();
+}
+END_TEST
 
 START_TEST(nothing_is_removed_unless_an_option_says_so)
 {
@@ -515,6 +667,49 @@ static void copy_store(void *ctx)
 		ck_abort_msg("the store is gone");
 }
 
+/*
+ * The rotating thread and recovery are not the only ones that need space to go on: here
+ * each segment that is removed gives some back.
+ */
+START_TEST(on_a_full_disk_what_need_not_be_kept_is_removed_so_that_writing_goes_on)
+{
+	open_log();
+	make_segments(8);
+	close_log();
+	handle.options.segment_size = 4096 + 16 * TEST_BLOCK; /* it needs a new segment */
+	handle.options.keep_segments = (uint32_t)_i;
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 1);
+	open_log();
+	ck_assert_int_eq(stats().no_space, _i == 0);
+	if (_i == 0) {
+		ck_assert_uint_eq(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 0);
+		return; /* nothing may be removed */
+	}
+	ck_assert_uint_ge(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 7);
+	log_put_lines(&handle, 81, 100);
+	expect_sound_store();
+}
+END_TEST
+
+START_TEST(what_need_not_be_kept_is_removed_while_the_disk_stays_full)
+{
+	open_log();
+	make_segments(8);
+	close_log();
+	handle.options.segment_size = 4096 + 16 * TEST_BLOCK;
+	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
+	handle.options.keep_age_s = 3600;
+	open_log();
+	fault_io_set_clock(&fault, fault.io.now_ns(&fault.io) + 7200 * SECOND, 0);
+	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+	ck_assert_uint_ge(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 7);
+	fault_io_reset(&fault);
+	fault_io_set_clock(&fault, fault.io.now_ns(&fault.io) + SECOND, 0);
+	log_put_lines(&handle, 81, 100);
+	expect_sound_store();
+}
+END_TEST
+
 START_TEST(cut_off_at_any_call_retention_leaves_a_sound_store)
 {
 	uint64_t call = 0;
@@ -599,6 +794,7 @@ static void add_keeping(Suite *suite)
 	TCase *t = test_case(suite, "keeping", 60);
 
 	tcase_add_checked_fixture(t, begin, end);
+	tcase_add_loop_test(t, rotation_by_age_without_space_waits_and_is_told_once, 0, 2);
 	tcase_add_test(t, nothing_is_removed_unless_an_option_says_so);
 	tcase_add_test(t, only_so_many_segments_are_kept);
 	tcase_add_test(t, only_so_many_bytes_are_kept);
@@ -606,6 +802,9 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, a_clock_that_went_back_removes_nothing);
 	tcase_add_test(t, a_damaged_segment_is_evidence_and_stays);
 	tcase_add_test(t, wal_meta_knows_what_is_kept_before_a_segment_is_removed);
+	tcase_add_loop_test(
+		t, on_a_full_disk_what_need_not_be_kept_is_removed_so_that_writing_goes_on, 0, 2);
+	tcase_add_test(t, what_need_not_be_kept_is_removed_while_the_disk_stays_full);
 	tcase_add_test(t, a_segment_that_cannot_be_removed_is_told_once_and_tried_again_in_a_while);
 	tcase_add_test(t, a_segment_that_somebody_removed_keeps_no_other);
 	tcase_add_test(t, cut_off_at_any_call_retention_leaves_a_sound_store);
@@ -622,6 +821,9 @@ static Suite *maintenance_suite(void)
 	tcase_add_test(t, writing_waits_when_too_many_segments_are_unsealed_and_goes_on);
 	tcase_add_test(t, several_unsealed_segments_are_sealed_by_recovery_and_nothing_is_lost);
 	tcase_add_test(t, a_sync_of_the_end_waits_for_the_segments_before_it);
+	tcase_add_loop_test(t, a_seal_without_space_is_told_once_and_tried_again, 0, 2);
+	tcase_add_test(t, what_had_no_space_to_be_sealed_is_sealed_by_the_next_opening);
+	tcase_add_test(t, a_sync_of_a_seal_that_found_no_space_fails_the_log);
 	tcase_add_test(t, a_failed_sync_of_a_closed_segment_is_never_a_success_later);
 	tcase_add_test(t, a_failed_sealing_is_counted_as_a_failed_sync);
 	tcase_add_test(t, syncs_of_several_threads_share_the_disk);

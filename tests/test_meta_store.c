@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* wal.meta: two slots written in turn, of which a torn write never costs the one that counts. */
+/*
+ * wal.meta: two slots written in turn, of which a torn write never costs the one that counts;
+ * and the thread that writes them.
+ */
 #include "core/meta_coordinator.h"
-#include "core/meta_store.h"
 
 #include <errno.h>
 #include <string.h>
@@ -398,11 +400,112 @@ START_TEST(no_space_to_make_the_file_is_an_error_and_no_half_file_is_believed)
 }
 END_TEST
 
-/* --- the thread that writes it -------------------------------------------------------- */
+/* --- the coordinator ---------------------------------------------------------- */
+
+static struct wal_meta_coordinator coordinator;
+static int told[8];
+static unsigned told_count;
+
+static void tell(void *ctx, int error)
+{
+	(void)ctx;
+	if (told_count < 8)
+		told[told_count++] = error;
+}
+
+static void start_coordinator(void)
+{
+	struct wal_meta meta = some_meta(1);
+
+	told_count = 0;
+	ck_ok(wal_meta_coordinator_init(&coordinator, &fault.io, test_dirfd(), &meta));
+	coordinator.failed = tell;
+	coordinator.space_changed = tell;
+	ck_ok(wal_meta_coordinator_start(&coordinator));
+}
+
+static void publish(uint64_t event)
+{
+	struct wal_meta meta = some_meta(event);
+
+	wal_meta_coordinator_publish(&coordinator, &meta.durable);
+}
+
+static struct wal_meta meta_on_disk(void)
+{
+	struct wal_meta meta;
+
+	ck_ok(wal_meta_read(test_dirfd(), &meta, NULL));
+	return meta;
+}
+
+START_TEST(what_was_published_is_written_at_the_end)
+{
+	start_coordinator();
+	publish(7);
+	ck_ok(wal_meta_coordinator_stop(&coordinator, true, false));
+	ck_assert_uint_eq(meta_on_disk().durable.event, 7);
+	ck_assert(meta_on_disk().clean);
+}
+END_TEST
+
+/* Whoever stops it may not have heard of it. */
+START_TEST(after_a_failed_write_stopping_writes_nothing_and_fails)
+{
+	const enum fault_op op = _i == 0 ? FAULT_OP_PWRITE : FAULT_OP_FDATASYNC;
+
+	start_coordinator();
+	publish(7);
+	fault_io_fail_ops(&fault, 1u << op, -EIO, 1);
+	ck_fails(wal_meta_coordinator_flush(&coordinator), -EIO);
+	fault_io_reset(&fault);
+	ck_fails(wal_meta_coordinator_stop(&coordinator, true, false), -EIO);
+	ck_assert_uint_eq(fault.calls, 0);
+	ck_assert(!meta_on_disk().clean);
+	ck_assert_uint_eq(told_count, 1);
+	ck_assert_int_eq(told[0], -EIO);
+}
+END_TEST
+
+START_TEST(a_write_without_space_is_told_once_and_tried_again)
+{
+	const int error = _i == 0 ? -ENOSPC : -EDQUOT;
+
+	start_coordinator();
+	publish(7);
+	fault_io_fail_ops(&fault, 1u << FAULT_OP_PWRITE, error, 0);
+	for (int i = 0; i < 3; i++)
+		ck_fails(wal_meta_coordinator_flush(&coordinator), error);
+	ck_assert_uint_eq(meta_on_disk().durable.event, 1);
+	publish(8);
+	fault_io_reset(&fault);
+	for (int ms = 0; ms < 5000 && meta_on_disk().durable.event != 8; ms++)
+		usleep(1000); /* though nobody asks */
+	ck_ok(wal_meta_coordinator_flush(&coordinator));
+	ck_ok(wal_meta_coordinator_stop(&coordinator, true, false));
+	ck_assert(meta_on_disk().clean);
+	ck_assert_uint_eq(told_count, 2);
+	ck_assert_int_eq(told[0], error);
+	ck_assert_int_eq(told[1], 0);
+}
+END_TEST
+
+/* Whatever a sync says: what it should have taken to the disk may be gone. */
+START_TEST(a_sync_that_found_no_space_is_never_tried_again)
+{
+	start_coordinator();
+	publish(7);
+	fault_io_fail_ops(&fault, 1u << FAULT_OP_FDATASYNC, -ENOSPC, 1);
+	ck_fails(wal_meta_coordinator_flush(&coordinator), -EIO);
+	fault_io_reset(&fault);
+	ck_fails(wal_meta_coordinator_flush(&coordinator), -EIO);
+	ck_fails(wal_meta_coordinator_stop(&coordinator, true, false), -EIO);
+	ck_assert_uint_eq(fault.calls, 0);
+}
+END_TEST
 
 START_TEST(where_the_log_begins_is_written_once_and_not_again_while_it_stands)
 {
-	static struct wal_meta_coordinator coordinator;
 	struct wal_meta meta = some_meta(1);
 
 	meta.first_segment = 1;
@@ -447,6 +550,10 @@ static Suite *meta_store_suite(void)
 	tcase_add_test(t,
 		       a_failed_write_leaves_the_slot_that_counts_and_is_tried_in_the_same_place);
 	tcase_add_test(t, no_space_to_make_the_file_is_an_error_and_no_half_file_is_believed);
+	tcase_add_test(t, what_was_published_is_written_at_the_end);
+	tcase_add_loop_test(t, after_a_failed_write_stopping_writes_nothing_and_fails, 0, 2);
+	tcase_add_loop_test(t, a_write_without_space_is_told_once_and_tried_again, 0, 2);
+	tcase_add_test(t, a_sync_that_found_no_space_is_never_tried_again);
 	return suite;
 }
 

@@ -130,6 +130,48 @@ START_TEST(no_space_is_told_to_who_waits)
 }
 END_TEST
 
+START_TEST(without_space_for_a_whole_segment_nothing_is_begun)
+{
+	fault.free_bytes = FILE_BYTES - 1;
+	start(1, 2);
+	for (int i = 0; i < 3; i++)
+		ck_fails(wal_segment_preparer_wait(&preparer), -ENOSPC);
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_CREATE), 0);
+	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_ALLOCATE), 0);
+	fault.free_bytes = 2 * FILE_BYTES;
+	ck_ok(wal_segment_preparer_wait(&preparer)); /* at once, however young the answer is */
+	wait_for_ready(2);
+}
+END_TEST
+
+/* 0: it is seen that there is no space; 1: a quota cannot be seen. */
+START_TEST(an_answer_that_is_young_is_not_asked_for_again)
+{
+	uint64_t attempts;
+
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	fault.free_bytes = _i == 0 ? 0 : UINT64_MAX;
+	if (_i == 1)
+		fault_io_fail_ops(&fault, 1u << FAULT_OP_ALLOCATE, -EDQUOT, 0);
+	start(1, 1);
+	ck_fails(wal_segment_preparer_wait(&preparer), _i == 0 ? -ENOSPC : -EDQUOT);
+	pthread_mutex_lock(&preparer.lock);
+	attempts = preparer.attempts;
+	pthread_mutex_unlock(&preparer.lock);
+	for (int i = 0; i < 1000; i++)
+		ck_fails(wal_segment_preparer_wait(&preparer), _i == 0 ? -ENOSPC : -EDQUOT);
+	pthread_mutex_lock(&preparer.lock);
+	ck_assert_uint_le(preparer.attempts, attempts + 10); /* its own, now and then */
+	attempts = preparer.attempts;
+	pthread_mutex_unlock(&preparer.lock);
+	fault_io_set_clock(&fault, TEST_TIME + 1000000000, 0);
+	ck_fails(wal_segment_preparer_wait(&preparer), _i == 0 ? -ENOSPC : -EDQUOT);
+	pthread_mutex_lock(&preparer.lock);
+	ck_assert_uint_gt(preparer.attempts, attempts);
+	pthread_mutex_unlock(&preparer.lock);
+}
+END_TEST
+
 START_TEST(nothing_half_made_stays)
 {
 	fault_io_fail_ops(&fault, 1u << failing[_i], -ENOSPC, 0);
@@ -170,9 +212,10 @@ static struct {
 	int errors[8];
 } changes;
 
-static void on_change(void *ctx, int error)
+static void on_change(void *ctx, uint32_t segment, int error)
 {
 	(void)ctx;
+	ck_assert_uint_eq(segment, 1);
 	if (changes.calls < 8)
 		changes.errors[changes.calls] = error;
 	changes.calls++;
@@ -246,6 +289,8 @@ static Suite *segment_preparer_suite(void)
 	tcase_add_test(t, they_are_taken_in_order_and_others_take_their_place);
 	tcase_add_test(t, taking_never_waits);
 	tcase_add_loop_test(t, no_space_is_told_to_who_waits, 0, 3);
+	tcase_add_test(t, without_space_for_a_whole_segment_nothing_is_begun);
+	tcase_add_loop_test(t, an_answer_that_is_young_is_not_asked_for_again, 0, 2);
 	tcase_add_loop_test(t, nothing_half_made_stays, 0, 3);
 	tcase_add_test(t, it_is_tried_again_though_nobody_waits);
 	tcase_add_test(t, one_that_gave_up_tries_no_more_and_keeps_nobody_waiting);

@@ -21,8 +21,9 @@
  *   -EROFS            the log is read-only: asked for, or since a fault
  *   -EBUSY            the store is held by another process
  *   -ENOTEMPTY        a directory that is no store and not empty
- *   -EIO              the system failed to read, write or sync
- *   -ENOMEM           no memory
+ *   -EIO              the system failed to read, write or sync; or a file that is not
+ *                     ours has the next segment's name: a notice names it
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory, no descriptor
  *
  * Threads: calls on one struct wal_log may come from any thread. A reader
  * belongs to one thread at a time. Callbacks say where they run.
@@ -639,7 +640,7 @@ struct wal_stats {
 	uint32_t sync_waiters;
 	int failed;    /* the error that made the log read-only; 0 */
 	char failure[WAL_FAILURE_TEXT]; /* "0000000004.wal: sync failed: ..."; or "" */
-	bool no_space; /* the last attempt to get a segment failed for lack of space */
+	bool no_space; /* a segment to write, a seal or wal.meta waits for space */
 };
 
 /* A consistent enough snapshot: counters are read one by one. Any thread. */

@@ -88,11 +88,18 @@ static void remove_entry(int dirfd, const char *name)
 const char *crash_path(const char *name)
 {
 	static char paths[8][512];
-	static unsigned turn;
-	char *path = paths[turn++ % 8];
+	static unsigned count;
+	char path[512];
+	unsigned i;
 
-	snprintf(path, sizeof(paths[0]), "%s/%s", crash.scratch, name);
-	return path;
+	snprintf(path, sizeof(path), "%s/%s", crash.scratch, name);
+	for (i = 0; i < count; i++) {
+		if (strcmp(paths[i], path) == 0)
+			return paths[i];
+	}
+	if (count == sizeof(paths) / sizeof(paths[0]))
+		crash_die("too many names in the scratch directory");
+	return strcpy(paths[count++], path);
 }
 
 void crash_empty(const char *path)
@@ -199,7 +206,7 @@ unsigned crash_failures(void)
 void crash_case_end(const char *format, ...)
 {
 	struct timespec now;
-	char what[256];
+	char what[320];
 	va_list args;
 
 	va_start(args, format);

@@ -32,7 +32,7 @@ bool crash_pwrites(void);
 /* Removes the scratch directory. Return: the status for main(). */
 int crash_end(void);
 
-/* A path in the scratch directory; eight static buffers in turn. */
+/* A path in the scratch directory, the same as long as the program runs; eight names at most. */
 const char *crash_path(const char *name);
 /* Makes name in the scratch directory an empty directory. Return: its path. */
 const char *crash_fresh(const char *name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A store that somebody changed: cut or overwritten from each byte of its last two
- * blocks on, segments swapped, doubled, missing or from another log, fields at their
- * extremes with and without a checksum that fits.
+ * blocks on, bits flipped, segments swapped, doubled, missing or from another log, fields
+ * at their extremes with and without a checksum that fits.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,10 +12,10 @@
 #include "core/format.h"
 #include "tests/crash/victim.h"
 
-static struct victim victims[4];
+static struct victim victims[5];
 static struct victim stranger; /* another log */
 
-static struct image_file *segment_file(struct image *image, uint32_t index)
+static struct image_file *segment_file(const struct image *image, uint32_t index)
 {
 	char name[WAL_NAME_MAX];
 	struct image_file *file;
@@ -58,6 +58,7 @@ static void change_from(const struct victim *victim, uint32_t segment, bool seal
 	demand_all(victim, &demand);
 	/* A block that is not all there is none, also in a segment that is not sealed. */
 	demand_nothing_behind(victim, segment, from, sealed || filling == CUT, &demand);
+	demand_report(victim, &image, &demand);
 	snprintf(what, sizeof(what), "segment %u, %s from byte %zu on", segment,
 		 filling_names[filling], from);
 	victim_judge(victim, &image, &demand, what);
@@ -88,15 +89,44 @@ static void from_each_byte(const struct crash_options *options, const char *sent
 		return;
 	from = end - 2 * (size_t)RUN_BLOCK + rng_below(&rng, step);
 	for (; from < end; from += step) {
-		for (filling = 0; filling < FILLINGS; filling++) {
-			/* At every byte: cut, and one of the others in turn. */
-			if (step == 1 && filling != CUT && filling != 1 + from % 3)
-				continue;
+		for (filling = 0; filling < FILLINGS; filling++, count++)
 			change_from(victim, segment, sealed, from, filling, &rng);
-			count++;
-		}
 	}
-	crash_case_end("%u stores", count);
+	crash_case_end("each %zu. byte, %u stores", step, count);
+}
+
+/* --- each bit ------------------------------------------------------------------ */
+
+static void flip_bit(const struct victim *victim, uint32_t segment, size_t bit)
+{
+	struct demand demand;
+	struct image image;
+	char what[80];
+
+	image_copy(&image, &victim->image);
+	segment_file(&image, segment)->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	demand_all(victim, &demand);
+	demand_nothing_of(victim, segment, &demand);
+	demand.report = true;
+	demand.unreadable = segment;
+	snprintf(what, sizeof(what), "segment %u, bit %zu of byte %zu", segment, bit % 8, bit / 8);
+	victim_judge(victim, &image, &demand, what);
+	image_destroy(&image);
+}
+
+static void flipped_bits(const struct crash_options *options, const char *sentence,
+			 const struct victim *victim, uint32_t segment)
+{
+	size_t step = options->long_run ? 1 : 37, bits, bit;
+	struct rng rng = {options->seed};
+	unsigned count = 0;
+
+	if (!crash_case(options, sentence))
+		return;
+	bits = 8 * segment_file(&victim->image, segment)->size;
+	for (bit = rng_below(&rng, step); bit < bits; bit += step, count++)
+		flip_bit(victim, segment, bit);
+	crash_case_end("each %zu. bit, %u stores", step, count);
 }
 
 /* --- whole segments ---------------------------------------------------------- */
@@ -150,6 +180,7 @@ static void misplace(const struct victim *victim, const char *kind, uint32_t a, 
 	} else {
 		replace(segment_file(&image, a), segment_file(&stranger.image, b));
 	}
+	demand_report(victim, &image, &demand);
 	victim_judge(victim, &image, &demand, what);
 	image_destroy(&image);
 }
@@ -264,6 +295,8 @@ static void change_field(const struct victim *victim, const struct structure *s,
 		demand_all(victim, &demand);
 	if (segment)
 		demand_nothing_of(victim, segment, &demand);
+	if (!right) /* checksums find accidents */
+		demand_report(victim, &image, &demand);
 	snprintf(what, sizeof(what),
 		 "%s, %s at %" PRIu64 ": %u bytes at %u, extreme %u, checksum %s", name, s->name,
 		 s->offset, width, field, which, right ? "right" : "wrong");
@@ -333,7 +366,7 @@ int main(int argc, char **argv)
 	unsigned i;
 
 	crash_start(argc, argv, &options);
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 5; i++)
 		victim_make(&victims[i], i, options.seed);
 	victim_make(&stranger, VICTIM_CLOSED, options.seed + 1);
 
@@ -347,6 +380,8 @@ int main(int argc, char **argv)
 		       &victims[VICTIM_SEALED], 4, true);
 	from_each_byte(&options, "a sealed segment before others: damaged from a byte on",
 		       &victims[VICTIM_CLOSED], 2, true);
+	flipped_bits(&options, "a small sealed segment with a bit flipped", &victims[VICTIM_SMALL],
+		     2);
 	misplaced_segments(&options, "segments swapped, doubled, missing, of another log",
 			   &victims[VICTIM_CLOSED]);
 	misplaced_segments(&options, "the same after a kill", &victims[VICTIM_DURABLE]);
@@ -356,7 +391,7 @@ int main(int argc, char **argv)
 	extreme_fields(&options, "extreme fields of the active segment", &victims[VICTIM_DURABLE],
 		       3, false);
 	extreme_positions(&options, "extreme fields of wal.meta", &victims[VICTIM_DURABLE]);
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 5; i++)
 		victim_destroy(&victims[i]);
 	victim_destroy(&stranger);
 	return crash_end();

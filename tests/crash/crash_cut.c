@@ -70,6 +70,7 @@ static void cut_here(const struct crash_point *point, bool every, struct rng *rn
 	snprintf(what, sizeof(what), "killed %s", point->label);
 	tally->recoveries++;
 	if (run_recover(&run, &point->promise, CRASH_KILLED, what, &judged)) {
+		run_end_points(&run);
 		for (i = 0; i < run.point_count; i++) {
 			if (!every && rng_below(rng, run.point_count) >= 3)
 				continue;
@@ -79,7 +80,7 @@ static void cut_here(const struct crash_point *point, bool every, struct rng *rn
 			tally->cut_recoveries++;
 		}
 	}
-	run.points_wanted = false;
+	run_end_points(&run);
 	if (run.log && run_close(&run))
 		crash_fail("%s: does not close", point->label);
 	run_is_sound(path, point->label);
@@ -107,7 +108,7 @@ static void cut_everywhere(struct run *run, bool every, struct tally *tally)
 
 	if (err)
 		crash_fail("the run itself: %s", strerror(-err));
-	run->points_wanted = false;
+	run_end_points(run);
 	if (run->log)
 		run_close(run);
 	tally->points += run->point_count;
@@ -151,7 +152,7 @@ static void cut_a_racing_run(const struct crash_options *options, const char *se
 		run.options.prepare_segments = prepared;
 		run.options.keep_segments = keep;
 		run.options.sync_interval_ms = i % 2;
-		cut_everywhere(&run, false, &tally);
+		cut_everywhere(&run, options->long_run, &tally);
 		run_destroy(&run);
 	}
 	end(&tally);

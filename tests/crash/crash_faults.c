@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/crash/run.h"
 
@@ -191,11 +192,27 @@ static bool log_is_whole(struct run *run, const char *what)
 	return history_judge(&history, run->log, &promise, CRASH_KILLED, what, &judged);
 }
 
-/* The disk is full from one allocate on, until an append said so; then there is space. */
-static bool fill_the_disk(uint64_t at, int error, uint64_t seed, const char *what)
+/* What waited for space is tried again by and by: wal.meta after half a second. */
+static void wait_for_space(struct run *run)
+{
+	struct wal_stats stats;
+	int tries;
+
+	wal_log_stats(run->log, &stats);
+	for (tries = 0; stats.no_space; tries++) {
+		if (tries > 100000)
+			crash_die("the log does not see that there is space");
+		usleep(100);
+		wal_log_stats(run->log, &stats);
+	}
+}
+
+/* The disk is full from one such call on, until an append said so; then there is space. */
+static bool fill_the_disk(uint64_t at, const struct fault *full, uint64_t seed, const char *what)
 {
 	struct fault fault = {
-		.at = at, .times = UINT64_MAX, .calls = 1u << DISK_ALLOCATE, .error = error};
+		.at = at, .times = UINT64_MAX, .calls = full->calls, .error = full->error};
+	int error = full->error;
 	bool told = false;
 	struct run run;
 	int err = 0, i;
@@ -203,6 +220,9 @@ static bool fill_the_disk(uint64_t at, int error, uint64_t seed, const char *wha
 	memset(&history, 0, sizeof(history));
 	history.salt = seed;
 	run_init(&run, crash_fresh("run"), &history, seed);
+	/* Events that are put into blocks the file has find no space where the disk is broken. */
+	if (full->calls & 1u << DISK_PWRITE)
+		run.options.io_method = WAL_IO_MAPPING;
 	run.disk.before = fail_or_not;
 	run.disk.before_ctx = &fault;
 	if (run_open(&run)) {
@@ -213,35 +233,38 @@ static bool fill_the_disk(uint64_t at, int error, uint64_t seed, const char *wha
 		err = i % 5 == 4 ? run_rotate(&run) : run_append_some(&run, 3, 1200);
 		told = err == error;
 		if (err && err != error)
-			crash_fail("%s, allocate %" PRIu64 ": %s", what, at, strerror(-err));
+			crash_fail("%s, call %" PRIu64 ": %s", what, at, strerror(-err));
 	}
 	if (told && run_sync(&run))
-		crash_fail("%s, allocate %" PRIu64 ": what fitted cannot be synced", what, at);
+		crash_fail("%s, call %" PRIu64 ": what fitted cannot be synced", what, at);
 	fault.times = 0; /* space again */
 	run.disk.now_ns += UINT64_C(2000000000);
 	for (i = 0; i < 3; i++) {
 		err = i == 1 ? run_rotate(&run) : run_append_some(&run, 3, 1200);
 		if (err)
-			crash_fail("%s, allocate %" PRIu64 ": with space again: %s", what, at,
+			crash_fail("%s, call %" PRIu64 ": with space again: %s", what, at,
 				   strerror(-err));
 	}
+	wait_for_space(&run);
 	log_is_whole(&run, what);
 	if (run_close(&run))
-		crash_fail("%s, allocate %" PRIu64 ": does not close", what, at);
+		crash_fail("%s, call %" PRIu64 ": does not close", what, at);
 	run_is_sound(run.path, what);
 	run_destroy(&run);
 	return told;
 }
 
-static void no_space(const struct crash_options *options, const char *sentence, int error)
+static void no_space(const struct crash_options *options, const char *sentence, unsigned calls,
+		     int error)
 {
+	const struct fault full = {.calls = calls, .error = error};
 	uint64_t at = 1;
 
 	if (!crash_case(options, sentence))
 		return;
-	while (fill_the_disk(at, error, options->seed, sentence) && at < 60)
+	while (fill_the_disk(at, &full, options->seed, sentence) && at < 60)
 		at++;
-	crash_case_end("%" PRIu64 " allocations", at);
+	crash_case_end("%" PRIu64 " calls", at);
 }
 
 /* A full disk at the start: reads are served, appends fail, then go on. */
@@ -295,8 +318,14 @@ int main(int argc, char **argv)
 	fail_each(&options, "one call fails", all, -EIO, 1);
 	fail_each(&options, "each call from one on fails", all, -EIO, UINT64_MAX);
 	fail_each(&options, "one call finds no space", taking, -ENOSPC, 1);
-	no_space(&options, "no space for a segment, then space again", -ENOSPC);
-	no_space(&options, "beyond the quota, then within it again", -EDQUOT);
+	no_space(&options, "no space for a segment, then space again", 1u << DISK_ALLOCATE,
+		 -ENOSPC);
+	no_space(&options, "beyond the quota, then within it again", 1u << DISK_ALLOCATE, -EDQUOT);
+	no_space(&options, "no space for headers, seals and wal.meta, then space again",
+		 1u << DISK_PWRITE | 1u << DISK_TRUNCATE, -ENOSPC);
+	no_space(&options, "no space for new files, then space again", 1u << DISK_CREATE, -ENOSPC);
+	no_space(&options, "no space for a segment's name, then space again", 1u << DISK_RENAME,
+		 -ENOSPC);
 	a_full_disk_opens(&options);
 	return crash_end();
 }

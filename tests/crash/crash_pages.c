@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/format.h"
 #include "tests/crash/run.h"
 
 static struct history first_history;
@@ -18,7 +19,8 @@ static struct history second_history;
 
 struct tally {
 	size_t points;
-	size_t states;	      /* of the first crash */
+	size_t states;	      /* of the first crash, no two of a point the same */
+	size_t same;	      /* that had been tried at this point */
 	size_t second_states; /* of a second crash behind it */
 	size_t whole_spaces;  /* points of which every state was tried */
 	size_t kills;	      /* with a power loss behind them */
@@ -26,11 +28,50 @@ struct tally {
 };
 
 struct effort {
-	unsigned states;	/* a point and kind of space */
+	unsigned whole;		/* a space of so many states is tried whole */
+	unsigned states;	/* of a larger one */
 	unsigned second_points; /* of a recovery and what follows */
 	unsigned second_states; /* of each of these */
 	unsigned one_in;	/* so many states have a second crash */
 };
+
+/* --- states that were tried ---------------------------------------------------- */
+
+#define SEEN_MAX 2048u
+
+/* Of one point. Small spaces overlap: most sectors that differ are alone in their page. */
+struct seen {
+	uint64_t sums[SEEN_MAX];
+	size_t count;
+};
+
+static uint64_t image_sum(const struct image *image)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < image->count; i++) {
+		const struct image_file *file = &image->files[i];
+
+		sum += XXH3_64bits_withSeed(file->data, file->size,
+					    XXH3_64bits(file->name, strlen(file->name)));
+	}
+	return sum;
+}
+
+static bool is_new(struct seen *seen, const struct image *image)
+{
+	uint64_t sum = image_sum(image);
+	size_t i;
+
+	for (i = 0; i < seen->count; i++) {
+		if (seen->sums[i] == sum)
+			return false;
+	}
+	if (seen->count < SEEN_MAX)
+		seen->sums[seen->count++] = sum;
+	return true;
+}
 
 /* --- the second crash -------------------------------------------------------- */
 
@@ -114,7 +155,7 @@ static void go_on_and_crash(struct run *run, const struct judged *judged, size_t
 	err = run_short_script(run);
 	if (err)
 		crash_fail("%s: going on: %s", what, strerror(-err));
-	run->points_wanted = false;
+	run_end_points(run);
 	for (i = 0; i < effort->second_points && run->point_count; i++)
 		crash_again(run->points[rng_below(rng, run->point_count)], what, effort, rng,
 			    tally);
@@ -122,18 +163,31 @@ static void go_on_and_crash(struct run *run, const struct judged *judged, size_t
 
 /* --- the first crash --------------------------------------------------------- */
 
-static void recover_twice(const struct crash_point *point, const struct judged *first,
-			  const char *what, struct tally *tally)
+/*
+ * The process is killed at some call of the recovery, or once that has opened the log:
+ * what is recovered from what it left is the same log.
+ */
+static void recover_twice(const struct run *first_run, const struct judged *first,
+			  const char *first_what, struct rng *rng, struct tally *tally)
 {
+	size_t last = first_run->point_count - 1; /* at the earliest: it is open */
+	size_t number = rng_below(rng, 2) ? last : rng_below(rng, last);
+	const struct crash_point *point = first_run->points[number];
 	struct promise promise = {.begun = first->records,
-				  .synced = first->records,
+				  .returned = first->records,
 				  .removed = point->promise.removed};
-	const char *path = crash_path("first");
+	const char *path = crash_path("twice");
+	unsigned failures = crash_failures();
 	struct judged again;
+	struct image image;
 	struct run run;
+	char what[300];
 
-	run_init(&run, path, &first_history, 1);
-	if (run_recover(&run, &promise, CRASH_POWER, what, &again) &&
+	state_killed(point, &image);
+	image_write(&image, path);
+	run_init(&run, path, first_run->history, 1);
+	snprintf(what, sizeof(what), "%s; then killed %s", first_what, point->label);
+	if (run_recover(&run, &promise, CRASH_KILLED, what, &again) &&
 	    again.next_event != first->next_event)
 		crash_fail("%s: next event %" PRIu64 ", before it was %" PRIu64, what,
 			   again.next_event, first->next_event);
@@ -142,64 +196,83 @@ static void recover_twice(const struct crash_point *point, const struct judged *
 	run_is_sound(path, what);
 	run_destroy(&run);
 	tally->twice++;
+	if (crash_failures() != failures) {
+		image_write(&image, path);
+		crash_keep(path);
+	}
+	image_destroy(&image);
+}
+
+/* One state in so many has a second crash, a quarter of the others a second recovery. */
+enum then { THEN_CLOSE, THEN_RECOVER, THEN_GO_ON };
+
+static enum then what_then(const struct effort *effort, struct rng *rng)
+{
+	if (rng_below(rng, effort->one_in) == 0)
+		return THEN_GO_ON;
+	return rng_below(rng, 4) == 0 ? THEN_RECOVER : THEN_CLOSE;
 }
 
 static void judge_first(const struct crash_point *point, const struct image *image,
 			const char *what, const struct effort *effort, struct rng *rng,
 			struct tally *tally)
 {
-	bool again = rng_below(rng, effort->one_in) == 0;
+	enum then then = what_then(effort, rng);
 	const char *path = crash_path("first");
 	unsigned failures = crash_failures();
 	struct judged judged;
 	struct run run;
 
 	image_write(image, path);
-	if (again)
+	if (then == THEN_GO_ON)
 		memcpy(&second_history, &first_history, sizeof(second_history));
-	run_init(&run, path, again ? &second_history : &first_history, rng_next(rng));
-	run.points_wanted = again;
+	run_init(&run, path, then == THEN_GO_ON ? &second_history : &first_history, rng_next(rng));
+	run.points_wanted = then != THEN_CLOSE;
 	tally->states++;
-	if (run_recover(&run, &point->promise, CRASH_POWER, what, &judged) && again)
-		go_on_and_crash(&run, &judged, judged.records, what, effort, rng, tally);
-	run.points_wanted = false;
+	if (run_recover(&run, &point->promise, CRASH_POWER, what, &judged)) {
+		if (then != THEN_GO_ON)
+			run_end_points(&run);
+		if (then == THEN_RECOVER)
+			recover_twice(&run, &judged, what, rng, tally);
+		else if (then == THEN_GO_ON)
+			go_on_and_crash(&run, &judged, judged.records, what, effort, rng, tally);
+	}
+	run_end_points(&run);
 	if (run.log && run_close(&run))
 		crash_fail("%s: does not close", what);
 	run_is_sound(path, what);
 	run_destroy(&run);
-	if (crash_failures() == failures && !again && rng_below(rng, 4) == 0)
-		recover_twice(point, &judged, what, tally);
 	if (crash_failures() == failures)
 		return;
 	image_write(image, path);
 	crash_keep(path);
 }
 
-static void try_space(const struct crash_point *point, enum state_order order, uint32_t unit,
-		      const struct effort *effort, struct rng *rng, struct tally *tally)
+static void try_space(const struct crash_point *point, struct state_space *space,
+		      const struct effort *effort, struct rng *rng, struct tally *tally,
+		      struct seen *seen)
 {
-	struct state_space space;
-	uint64_t count, i;
-	bool all;
+	bool all = space->states <= effort->whole;
+	uint64_t count = all ? space->states : effort->states, i;
 
-	state_space_init(&space, point, order, unit);
-	all = space.states <= effort->states;
-	count = all ? space.states : effort->states;
 	tally->whole_spaces += all;
 	for (i = 0; i < count; i++) {
 		struct image image;
 		char what[200];
 
 		if (all)
-			state_by_number(&space, i, &image);
+			state_by_number(space, i, &image);
 		else
-			state_at_random(&space, rng, &image);
+			state_at_random(space, rng, &image);
 		snprintf(what, sizeof(what), "power lost %s, %s, units of %u, state %" PRIu64,
-			 point->label, order == STATE_JOURNAL ? "journal" : "any order", unit, i);
-		judge_first(point, &image, what, effort, rng, tally);
+			 point->label, space->order == STATE_JOURNAL ? "journal" : "any order",
+			 space->unit_bytes, i);
+		if (is_new(seen, &image))
+			judge_first(point, &image, what, effort, rng, tally);
+		else
+			tally->same++;
 		image_destroy(&image);
 	}
-	state_space_destroy(&space);
 }
 
 /*
@@ -220,7 +293,7 @@ static void kill_then_lose_power(const struct crash_point *point, const struct e
 	snprintf(what, sizeof(what), "killed %s", point->label);
 	if (run_recover(&run, &point->promise, CRASH_KILLED, what, &judged))
 		go_on_and_crash(&run, &judged, point->promise.synced, what, effort, rng, tally);
-	run.points_wanted = false;
+	run_end_points(&run);
 	if (run.log && run_close(&run))
 		crash_fail("%s: does not close", what);
 	run_destroy(&run);
@@ -230,11 +303,20 @@ static void kill_then_lose_power(const struct crash_point *point, const struct e
 static void try_point(const struct crash_point *point, const struct effort *effort, struct rng *rng,
 		      struct tally *tally)
 {
+	static const enum state_order orders[] = {STATE_JOURNAL, STATE_ANY_ORDER};
+	static const uint32_t units[] = {STATE_SECTOR, STATE_PAGE};
+	static struct seen seen;
+	unsigned kind;
+
 	tally->points++;
-	try_space(point, STATE_JOURNAL, STATE_SECTOR, effort, rng, tally);
-	try_space(point, STATE_JOURNAL, STATE_PAGE, effort, rng, tally);
-	try_space(point, STATE_ANY_ORDER, STATE_SECTOR, effort, rng, tally);
-	try_space(point, STATE_ANY_ORDER, STATE_PAGE, effort, rng, tally);
+	seen.count = 0;
+	for (kind = 0; kind < 4; kind++) {
+		struct state_space space;
+
+		state_space_init(&space, point, orders[kind / 2], units[kind % 2]);
+		try_space(point, &space, effort, rng, tally, &seen);
+		state_space_destroy(&space);
+	}
 	kill_then_lose_power(point, effort, rng, tally);
 }
 
@@ -278,7 +360,7 @@ static void lose_power(const struct crash_options *options, const struct variety
 	err = run_script(&run);
 	if (err)
 		crash_fail("the run itself: %s", strerror(-err));
-	run.points_wanted = false;
+	run_end_points(&run);
 	run_close(&run);
 	for (i = 0; i < run.point_count; i++)
 		try_point(run.points[i], effort, &rng, tally);
@@ -288,7 +370,7 @@ static void lose_power(const struct crash_options *options, const struct variety
 
 static void lose_power_case(const struct crash_options *options, const struct variety *variety)
 {
-	const struct effort quick = {6, 5, 2, 16}, slow = {24, 6, 3, 16};
+	const struct effort quick = {256, 6, 5, 2, 16}, slow = {256, 24, 6, 3, 16};
 	unsigned rounds = options->long_run ? 2 : 1, i;
 	struct tally tally = {0};
 
@@ -297,10 +379,11 @@ static void lose_power_case(const struct crash_options *options, const struct va
 	for (i = 0; i < rounds; i++)
 		lose_power(options, variety, options->long_run ? &slow : &quick, options->seed + i,
 			   &tally);
-	crash_case_end("%zu points, %zu spaces tried whole, %zu states, %zu recovered twice, "
-		       "%zu kills before a power loss, %zu states of a second crash",
-		       tally.points, tally.whole_spaces, tally.states, tally.twice, tally.kills,
-		       tally.second_states);
+	crash_case_end("%zu points, %zu of %zu spaces tried whole, %zu states and %zu the same, "
+		       "%zu recovered twice, %zu kills before a power loss, %zu states of a second "
+		       "crash",
+		       tally.points, tally.whole_spaces, 4 * tally.points, tally.states, tally.same,
+		       tally.twice, tally.kills, tally.second_states);
 }
 
 int main(int argc, char **argv)

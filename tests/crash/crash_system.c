@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +22,19 @@ static struct history history;
 
 /* --- calls as a busy system answers them ------------------------------------- */
 
-static atomic_bool interrupting;
-static atomic_uint call_number;
-static atomic_uint interrupted;
+enum call { CALL_OPEN, CALL_ALLOCATE, CALL_PWRITE, CALL_PREAD, CALL_TRUNCATE, CALLS };
+static const char *const call_names[CALLS] = {"open", "posix_fallocate", "pwrite", "pread",
+					      "ftruncate"};
 
-static bool is_interrupted(void)
+static atomic_bool interrupting;
+static atomic_uint call_number[CALLS];
+static atomic_uint interrupted[CALLS];
+
+static bool is_interrupted(enum call call)
 {
-	if (!interrupting || atomic_fetch_add(&call_number, 1) % 3 != 0)
+	if (!interrupting || atomic_fetch_add(&call_number[call], 1) % 3 != 0)
 		return false;
-	atomic_fetch_add(&interrupted, 1);
+	atomic_fetch_add(&interrupted[call], 1);
 	errno = EINTR;
 	return true;
 }
@@ -38,10 +43,12 @@ static bool is_interrupted(void)
 ssize_t pwrite64(int fd, const void *buf, size_t size, off64_t offset);
 ssize_t pread64(int fd, void *buf, size_t size, off64_t offset);
 int ftruncate64(int fd, off64_t size);
+int posix_fallocate64(int fd, off64_t offset, off64_t size);
+int openat64(int dirfd, const char *name, int flags, ...);
 
 ssize_t pwrite64(int fd, const void *buf, size_t size, off64_t offset)
 {
-	if (is_interrupted())
+	if (is_interrupted(CALL_PWRITE))
 		return -1;
 	if (interrupting && size > 1)
 		size = size / 2;
@@ -50,7 +57,7 @@ ssize_t pwrite64(int fd, const void *buf, size_t size, off64_t offset)
 
 ssize_t pread64(int fd, void *buf, size_t size, off64_t offset)
 {
-	if (is_interrupted())
+	if (is_interrupted(CALL_PREAD))
 		return -1;
 	if (interrupting && size > 512)
 		size = (size / 2 + 511) & ~(size_t)511;
@@ -59,7 +66,30 @@ ssize_t pread64(int fd, void *buf, size_t size, off64_t offset)
 
 int ftruncate64(int fd, off64_t size)
 {
-	return is_interrupted() ? -1 : (int)syscall(SYS_ftruncate, fd, size);
+	return is_interrupted(CALL_TRUNCATE) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
+}
+
+int posix_fallocate64(int fd, off64_t offset, off64_t size)
+{
+	if (is_interrupted(CALL_ALLOCATE))
+		return EINTR;
+	return syscall(SYS_fallocate, fd, 0, offset, size) ? errno : 0;
+}
+
+/* To write, that is what core/io opens; a file that is there is not waited for to read it. */
+int openat64(int dirfd, const char *name, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list args;
+
+	if (flags & O_CREAT) {
+		va_start(args, flags);
+		mode = va_arg(args, mode_t);
+		va_end(args);
+	}
+	if ((flags & O_ACCMODE) != O_RDONLY && is_interrupted(CALL_OPEN))
+		return -1;
+	return (int)syscall(SYS_openat, dirfd, name, flags, mode);
 }
 
 /* --- what the cases share ---------------------------------------------------- */
@@ -95,6 +125,7 @@ static void ends_well(struct run *run, const char *what)
 
 static void interrupted_calls(const struct crash_options *options)
 {
+	unsigned call, count = 0;
 	struct run run;
 	int err;
 
@@ -107,9 +138,12 @@ static void interrupted_calls(const struct crash_options *options)
 		crash_fail("the run: %s", strerror(-err));
 	ends_well(&run, "after interrupted calls");
 	interrupting = false;
-	if (interrupted == 0)
-		crash_fail("no call was interrupted");
-	crash_case_end("%u interrupted", interrupted);
+	for (call = 0; call < CALLS; call++) {
+		count += interrupted[call];
+		if (interrupted[call] == 0)
+			crash_fail("no %s was interrupted", call_names[call]);
+	}
+	crash_case_end("%u interrupted, each of %u calls", count, CALLS);
 }
 
 /* --- descriptors ------------------------------------------------------------- */
@@ -282,8 +316,7 @@ static void reopen_after_damage(struct run *run, uint64_t durable, const char *w
 }
 
 /* A sealed segment, and an active one with synced events. Return: the last durable event. */
-static uint64_t make_victim(struct run *run, uint64_t seed, bool strict, char *active,
-			    size_t size)
+static uint64_t make_victim(struct run *run, uint64_t seed, bool strict, char *active, size_t size)
 {
 	struct wal_log_position position;
 
@@ -346,6 +379,9 @@ static void cut_active_segment(const struct crash_options *options)
 		snprintf(what, sizeof(what), "cut to %lld", (long long)cut_to);
 		if (truncate(active, cut_to))
 			crash_fail("%s: %s", what, strerror(errno));
+		run_append(&run, 100);
+		if (run_sync(&run) == 0)
+			crash_fail("%s: the next sync succeeds", what);
 		work_until_told(&run, &append_error, &sync_error);
 		if (append_error != -EIO && append_error != -EROFS)
 			crash_fail("%s: append: %s", what, strerror(-append_error));

@@ -70,6 +70,13 @@ void run_forget_points(struct run *run)
 	run->point_count = 0;
 }
 
+void run_end_points(struct run *run)
+{
+	pthread_mutex_lock(&run->disk.lock);
+	run->points_wanted = false;
+	pthread_mutex_unlock(&run->disk.lock);
+}
+
 /* --- the run ----------------------------------------------------------------- */
 
 static void init(struct run *run, const char *path, struct history *history, uint64_t seed)

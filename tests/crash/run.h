@@ -34,6 +34,8 @@ void run_init_killed(struct run *run, const char *path, const struct crash_point
 		     struct history *history, uint64_t seed);
 void run_destroy(struct run *run);
 void run_forget_points(struct run *run);
+/* No more points; the log's threads may be at work. */
+void run_end_points(struct run *run);
 
 /* Each returns 0 or the log's error. */
 int run_open(struct run *run);

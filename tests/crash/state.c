@@ -99,13 +99,13 @@ static struct image_file *image_add(struct image *image, const char *name, size_
 	return file;
 }
 
-struct image_file *image_find(struct image *image, const char *name)
+struct image_file *image_find(const struct image *image, const char *name)
 {
 	unsigned i;
 
 	for (i = 0; i < image->count; i++) {
 		if (strcmp(image->files[i].name, name) == 0)
-			return &image->files[i];
+			return (struct image_file *)(uintptr_t)&image->files[i];
 	}
 	return NULL;
 }

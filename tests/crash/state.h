@@ -51,7 +51,7 @@ void image_destroy(struct image *image);
 /* Makes path a directory of exactly these files. */
 void image_write(const struct image *image, const char *path);
 void image_read(struct image *image, const char *path);
-struct image_file *image_find(struct image *image, const char *name);
+struct image_file *image_find(const struct image *image, const char *name);
 void image_copy(struct image *to, const struct image *from);
 
 /* What a process leaves that is killed at this point: everything as it is now. */

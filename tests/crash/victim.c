@@ -39,6 +39,7 @@ static void note_events(struct victim *victim, struct wal_log *log, uint32_t seg
 		victim->count = event.id;
 		noted->segment = segment;
 		noted->block = (uint32_t)((event.file_offset - RUN_BLOCK) / RUN_BLOCK);
+		noted->start = event.file_offset;
 		noted->end = event.file_offset + (16 + event.size + 7) / 8 * 8;
 	}
 	wal_segment_reader_close(reader);
@@ -48,9 +49,12 @@ static void note_events(struct victim *victim, struct wal_log *log, uint32_t seg
 static void append_events(struct run *run, unsigned count)
 {
 	static const uint32_t sizes[] = {700, 1, 350, 90, 1200, 33};
+	uint32_t limit = (uint32_t)wal_log_record_limit(run->log);
 
 	while (count-- > 0) {
-		if (run_append(run, sizes[rng_below(&run->rng, 6)]))
+		uint32_t size = sizes[rng_below(&run->rng, 6)];
+
+		if (run_append(run, size < limit ? size : limit))
 			crash_die("a fresh store takes no event");
 	}
 }
@@ -60,12 +64,14 @@ static void end_as(struct run *run, struct victim *victim, enum victim_end end)
 	struct image_file *last;
 	char name[WAL_NAME_MAX];
 
+	victim->durable_at_end = end != VICTIM_BEHIND;
+	victim->sealed = victim->segments - 1;
 	if (end != VICTIM_BEHIND && run_sync(run))
 		crash_die("a fresh store does not sync");
 	if (end == VICTIM_DURABLE || end == VICTIM_BEHIND)
 		image_read(&victim->image, run->path);
 	run_close(run);
-	if (end == VICTIM_CLOSED || end == VICTIM_SEALED)
+	if (end == VICTIM_CLOSED || end == VICTIM_SEALED || end == VICTIM_SMALL)
 		image_read(&victim->image, run->path);
 	if (end != VICTIM_SEALED)
 		return;
@@ -86,10 +92,12 @@ void victim_make(struct victim *victim, enum victim_end end, uint64_t seed)
 	run_init(&run, crash_fresh("make"), &victim->history, seed);
 	run.options.keep_segments = 0;
 	run.options.meta_strict = true;
+	if (end == VICTIM_SMALL)
+		run.options.segment_size = RUN_BLOCK;
 	if (run_open(&run))
 		crash_die("a store cannot be made");
 	for (i = 0; i < segments; i++) {
-		append_events(&run, 30);
+		append_events(&run, end == VICTIM_SMALL ? 3 : 30);
 		if (i < segments - 1 && run_rotate(&run))
 			crash_die("a fresh store does not rotate");
 	}
@@ -138,12 +146,66 @@ void demand_nothing_of(const struct victim *victim, uint32_t segment, struct dem
 	demand_nothing_behind(victim, segment, 0, false, demand);
 }
 
+static bool is_same(const struct image_file *a, const struct image_file *b, size_t from, size_t to)
+{
+	return to <= a->size && to <= b->size &&
+	       memcmp(a->data + from, b->data + from, to - from) == 0;
+}
+
+/* Is the segment's file there, and all of it as it was? */
+static bool is_whole(const struct victim *victim, const struct image *changed, uint32_t segment)
+{
+	char name[WAL_NAME_MAX];
+	struct image_file *now, *then;
+
+	wal_segment_name(segment, name);
+	now = image_find(changed, name);
+	then = image_find(&victim->image, name);
+	return now && then && now->size == then->size && is_same(now, then, 0, then->size);
+}
+
+/* The same of its header and its events. */
+static bool events_are_whole(const struct victim *victim, const struct image *changed,
+			     uint32_t segment)
+{
+	char name[WAL_NAME_MAX];
+	struct image_file *now, *then;
+	size_t i;
+
+	wal_segment_name(segment, name);
+	now = image_find(changed, name);
+	then = image_find(&victim->image, name);
+	if (!now || !is_same(now, then, 0, 64))
+		return false;
+	for (i = 0; i < victim->count; i++) {
+		const struct victim_event *event = &victim->events[i];
+
+		if (event->segment == segment && !is_same(now, then, event->start, event->end))
+			return false;
+	}
+	return true;
+}
+
+void demand_report(const struct victim *victim, const struct image *changed, struct demand *demand)
+{
+	uint32_t segment;
+
+	for (segment = 1; segment <= victim->segments; segment++) {
+		if (segment <= victim->sealed)
+			demand->report |= !is_whole(victim, changed, segment);
+		else if (victim->durable_at_end)
+			demand->report |= !events_are_whole(victim, changed, segment);
+	}
+}
+
 /* --- judging, in a process of its own ---------------------------------------- */
 
 struct judging {
 	const struct victim *victim;
 	const char *what;
+	const struct demand *demand;
 	bool seen[VICTIM_EVENTS_MAX];
+	bool met_error; /* in the segment that is to be unreadable */
 	bool wrong;
 };
 
@@ -181,6 +243,31 @@ static void take_event(struct judging *j, const struct wal_event *event, uint64_
 	j->seen[event->id - 1] = true;
 }
 
+static void note_error(struct judging *j, uint32_t segment, ssize_t result)
+{
+	if (result < 0 && segment == j->demand->unreadable)
+		j->met_error = true;
+}
+
+/* The file's bytes: those of a segment that is to be unreadable are right or refused. */
+static void read_raw(struct judging *j, struct wal_segment_reader *reader, uint32_t segment)
+{
+	static uint8_t buf[RUN_BLOCK];
+	struct image_file *truth;
+	char name[WAL_NAME_MAX];
+	uint64_t at;
+	ssize_t n;
+
+	wal_segment_name(segment, name);
+	truth = image_find(&j->victim->image, name);
+	for (at = 0; segment == j->demand->unreadable && at < truth->size; at += sizeof(buf)) {
+		n = wal_segment_reader_raw(reader, buf, sizeof(buf), at);
+		note_error(j, segment, n);
+		if (n > 0 && memcmp(buf, truth->data + at, (size_t)n) != 0)
+			complain(j, "raw bytes from %" PRIu64 " on are other ones", at);
+	}
+}
+
 static void read_segment(struct judging *j, struct wal_log *log, uint32_t segment, uint64_t added)
 {
 	struct wal_segment_reader *reader;
@@ -189,10 +276,13 @@ static void read_segment(struct judging *j, struct wal_log *log, uint32_t segmen
 	unsigned errors = 0;
 	int n;
 
-	if (wal_log_reader_open(log, segment, 0, &reader, &fault))
+	if (wal_log_reader_open(log, segment, 0, &reader, &fault)) {
+		note_error(j, segment, -1);
 		return;
+	}
 	for (;;) {
 		n = wal_segment_reader_next(reader, &event);
+		note_error(j, segment, n);
 		if (n == 1)
 			take_event(j, &event, added);
 		else if (n == 0 || wal_segment_reader_skip_block(reader) != 1)
@@ -202,6 +292,7 @@ static void read_segment(struct judging *j, struct wal_log *log, uint32_t segmen
 		if (errors > 100000)
 			break;
 	}
+	read_raw(j, reader, segment);
 	wal_segment_reader_close(reader);
 }
 
@@ -235,14 +326,15 @@ static void append_one(struct judging *j, struct wal_log *log)
 		complain(j, "it opens, and takes no event: %s", strerror(-err));
 }
 
-static void verify(struct judging *j, const char *path)
+static void verify(struct judging *j, const char *path, const char *when)
 {
 	struct wal_verify_options options = {0};
 	struct wal_verify_result result;
 	struct wal_error error;
+	int err = wal_verify_store(path, &options, &result, &error);
 
-	wal_verify_store(path, &options, &result, &error);
-	(void)j;
+	if (j->demand->report && !err && !result.faults)
+		complain(j, "%s: verify finds no fault", when);
 }
 
 /* Return: whether it opened; then what it has is noted. */
@@ -255,6 +347,7 @@ static bool open_and_read(struct judging *j, const char *path, bool read_only, u
 	int err = wal_log_open(&options, &log, &error);
 
 	memset(j->seen, 0, sizeof(j->seen));
+	j->met_error = false;
 	if (err) {
 		if (error.text[0] == '\0' || error.code != err)
 			complain(j, "refused without words: %s", strerror(-err));
@@ -264,6 +357,8 @@ static bool open_and_read(struct judging *j, const char *path, bool read_only, u
 	if (*added > position.next_event && !read_only)
 		*added = position.next_event;
 	read_all(j, log, *added);
+	if (j->demand->unreadable && !j->met_error)
+		complain(j, "segment %u can be read", j->demand->unreadable);
 	if (!read_only)
 		append_one(j, log);
 	if (wal_log_close(log))
@@ -271,11 +366,26 @@ static bool open_and_read(struct judging *j, const char *path, bool read_only, u
 	return true;
 }
 
-static void judge(struct judging *j, const char *path, const struct demand *demand)
+/* What was whole and sealed still is. */
+static void look_for_sealed(struct judging *j, const struct image *changed, const char *path)
 {
+	struct image image;
+	uint32_t segment;
+
+	image_read(&image, path);
+	for (segment = 1; segment <= j->victim->sealed; segment++) {
+		if (is_whole(j->victim, changed, segment) && !is_whole(j->victim, &image, segment))
+			complain(j, "segment %u was changed", segment);
+	}
+	image_destroy(&image);
+}
+
+static void judge(struct judging *j, const char *path, const struct image *changed)
+{
+	const struct demand *demand = j->demand;
 	uint64_t added = UINT64_MAX;
 
-	verify(j, path);
+	verify(j, path, "before");
 	if (open_and_read(j, path, true, &added))
 		look_for(j, demand, "read-only");
 	if (open_and_read(j, path, false, &added)) {
@@ -285,7 +395,8 @@ static void judge(struct judging *j, const char *path, const struct demand *dema
 		else
 			look_for(j, demand, "opened again");
 	}
-	verify(j, path);
+	verify(j, path, "after");
+	look_for_sealed(j, changed, path);
 }
 
 static void bound_this_process(void)
@@ -302,7 +413,7 @@ static void bound_this_process(void)
 	alarm(SECONDS_MAX);
 }
 
-static void judge_in_a_child(struct judging *j, const char *path, const struct demand *demand)
+static void judge_in_a_child(struct judging *j, const char *path, const struct image *changed)
 {
 	struct rusage usage;
 	pid_t child;
@@ -314,7 +425,7 @@ static void judge_in_a_child(struct judging *j, const char *path, const struct d
 		crash_die("fork: %s", strerror(errno));
 	if (child == 0) {
 		bound_this_process();
-		judge(j, path, demand);
+		judge(j, path, changed);
 		fflush(stdout);
 		_exit(j->wrong);
 	}
@@ -335,13 +446,13 @@ void victim_judge(const struct victim *victim, const struct image *changed,
 	const char *path = crash_path("victim");
 	unsigned failures = crash_failures();
 
-	j = (struct judging){.victim = victim, .what = what};
+	j = (struct judging){.victim = victim, .what = what, .demand = demand};
 	image_write(changed, path);
 	if (IS_SANITIZED) { /* a report ends the program; a fork takes it long */
 		bound_this_process();
-		judge(&j, path, demand);
+		judge(&j, path, changed);
 	} else {
-		judge_in_a_child(&j, path, demand);
+		judge_in_a_child(&j, path, changed);
 	}
 	if (crash_failures() == failures)
 		return;

@@ -231,6 +231,20 @@ void storm_stream_destroy(struct storm_stream *stream)
 	stream->op.bytes = NULL;
 }
 
+/*
+ * Up to 128 parts are one request and one event; more may become several, between which
+ * another process that writes to the same open file may come.
+ */
+static unsigned choose_parts(struct storm_stream *stream, size_t size)
+{
+	bool may_be_several = !stream->shared && stream->setup->framing.kind != WAL_FRAME_WRITE;
+	unsigned parts = 2 + (unsigned)storm_below(&stream->random, 60);
+
+	if (storm_chance(&stream->random, 30))
+		parts = 127 + (unsigned)storm_below(&stream->random, may_be_several ? 4 : 2);
+	return size < parts ? (unsigned)size : parts;
+}
+
 const struct storm_op *storm_stream_next(struct storm_stream *stream)
 {
 	struct storm_op *op = &stream->op;
@@ -248,7 +262,7 @@ const struct storm_op *storm_stream_next(struct storm_stream *stream)
 	}
 	op->parts = 1;
 	if (op->size > 1 && op->size <= STORM_WHOLE_MAX && storm_chance(&stream->random, 10))
-		op->parts = 2 + (unsigned)storm_below(&stream->random, 60);
+		op->parts = choose_parts(stream, op->size);
 	op->durable = storm_chance(&stream->random, 1);
 	op->sync = storm_chance(&stream->random, 1);
 	return op;

@@ -13,7 +13,7 @@
 
 #include "storm.h"
 
-#define PARTS_MAX 64
+#define PARTS_MAX 130
 #define PAGE 4096u
 
 struct writing {
