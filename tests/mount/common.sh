@@ -60,6 +60,14 @@ same() {
 	[ "$2" = "$3" ] || { printf '%s: is "%s", expected "%s"\n' "$1" "$2" "$3" && return 1; }
 }
 
+# fails COMMAND...: under set -e a "! COMMAND" that succeeds would end nothing
+fails() {
+	if "$@"; then
+		echo "should have failed: $*"
+		return 1
+	fi
+}
+
 # gives EXPECTED ARGUMENTS OF POKE...
 gives() {
 	local expected=$1 got

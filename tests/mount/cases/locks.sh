@@ -41,8 +41,8 @@ case_flock_excludes_across_a_rotation_and_ends_with_its_holder() {
 	flock -n 3
 	echo x >&3
 	rotate
-	! flock -n "$mnt/current" true
-	! flock -n -s "$mnt/current" true
+	fails flock -n "$mnt/current" true
+	fails flock -n -s "$mnt/current" true
 	flock -n "$mnt/0000000001.wal" true
 	exec 3>&-
 	soon flock -n "$mnt/current" true

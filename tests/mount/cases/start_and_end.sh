@@ -92,7 +92,7 @@ case_a_message_about_a_path_with_a_newline_is_one_line() {
 	local odd=$dir/$'od\nd'
 	mkdir "$odd"
 	touch "$odd/something"
-	! "$walfs" "$odd" "$mnt" 2>"$dir/message"
+	fails "$walfs" "$odd" "$mnt" 2>"$dir/message"
 	same lines "$(wc -l <"$dir/message")" 1
 	grep -qF 'od\x0ad' "$dir/message"
 }
