@@ -94,7 +94,8 @@ static void note_failure(struct wal_log *log, uint32_t index, int err)
 	struct wal_retention_failure *failure = &log->retention_failure;
 	char name[WAL_NAME_MAX];
 
-	failure->retry_ns = wal_clock_ns() + RETRY_NS;
+	/* Space may come back at any time, and takes nobody. */
+	failure->retry_ns = wal_is_no_space(err) ? 0 : wal_clock_ns() + RETRY_NS;
 	if (failure->segment == index && failure->error == err)
 		return;
 	failure->segment = index;
