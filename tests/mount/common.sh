@@ -124,3 +124,20 @@ real_log() {
 	done
 	dpkg -L dpkg bash coreutils libc6
 }
+
+# fills_up_and_goes_on LINES LEAST: on a small file system, mounted at $dir/full with a
+# ballast in it: more lines than fit are ENOSPC without loss, at least LEAST bytes of them
+# are there; without the ballast it goes on by itself. Unmounts the log.
+fills_up_and_goes_on() {
+	seq -f 'line %.0f of a log that fills its disk' 1 "$1" >"$dir/in"
+	refuses 'No space left' bash -c "cat '$dir/in' >>'$mnt/current'"
+	cat "$mnt"/events/*.log "$mnt/current" >"$dir/got"
+	# a prefix of it, as long as the disk is large
+	[ "$(stat -c %s "$dir/got")" -gt "$2" ]
+	cmp -n "$(stat -c %s "$dir/got")" "$dir/got" "$dir/in"
+	rm "$dir/full/ballast"
+	echo 'it goes on' >>"$mnt/current"
+	same last "$(tail -n 1 "$mnt/current")" 'it goes on'
+	unmount_log
+	"$walctl" verify "$store"
+}
