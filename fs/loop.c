@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "walfs.h"
@@ -86,14 +85,6 @@ static bool wait_for_request(struct walfs *fs)
 	return poll(fds, 2, -1) > 0 && fds[1].revents && told_to_stop(fs);
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* Tells the processor that this is a loop that waits. */
 static void relax(void)
 {
@@ -108,7 +99,8 @@ static void relax(void)
 static bool poll_or_wait(struct walfs *fs)
 {
 	/* without the option there is no clock to read */
-	if (fs->busy_poll.limit_ns && walfs_busy_poll_again(&fs->busy_poll, clock_ns())) {
+	if (fs->busy_poll.limit_ns &&
+	    walfs_busy_poll_again(&fs->busy_poll, walfs_clock_ns(CLOCK_MONOTONIC))) {
 		relax();
 		return false;
 	}

@@ -17,7 +17,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "walfs.h"
@@ -239,12 +238,8 @@ out:
 
 static void note_start(struct walfs *fs)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	fs->started_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	fs->started_clock_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	fs->started_ns = walfs_clock_ns(CLOCK_REALTIME);
+	fs->started_clock_ns = walfs_clock_ns(CLOCK_MONOTONIC);
 }
 
 static struct walfs *new_walfs(const struct walfs_options *options)

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "walfs.h"
 
@@ -41,11 +40,9 @@ static int may_open(const struct walfs *fs, enum walfs_kind kind, int flags)
 
 static int make_report(struct walfs_handle *handle)
 {
-	struct timespec now;
 	int error = walfs_report_make(handle->fs, handle->kind, &handle->report);
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	atomic_store(&handle->time_ns, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	atomic_store(&handle->time_ns, walfs_clock_ns(CLOCK_REALTIME));
 	atomic_store(&handle->size, handle->report.size);
 	return error;
 }

@@ -3,7 +3,6 @@
 
 #include <linux/fuse.h>
 #include <string.h>
-#include <time.h>
 
 static const char *const names[WALFS_OPERATIONS] = {
 	[0] = "other",
@@ -58,14 +57,6 @@ const char *walfs_operation_name(unsigned operation)
 	return operation < WALFS_OPERATIONS ? names[operation] : NULL;
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* As wal_latency_bucket_ns() has them: bucket i goes up to 2^(i + 7) ns. */
 static unsigned bucket_of(uint64_t ns)
 {
@@ -92,7 +83,7 @@ void walfs_opstats_begin(struct walfs_opstats *stats, const void *request)
 
 	memcpy(&header, request, sizeof(header));
 	stats->now.operation = walfs_operation_name(header.opcode) ? header.opcode : 0;
-	stats->now.start_ns = clock_ns();
+	stats->now.start_ns = walfs_clock_ns(CLOCK_MONOTONIC);
 	stats->parked = false;
 }
 
@@ -110,12 +101,13 @@ struct walfs_timer walfs_opstats_park(struct walfs_opstats *stats)
 
 void walfs_opstats_taken(struct walfs_opstats *stats, const struct walfs_timer *timer)
 {
-	add(&stats->waits, clock_ns() - timer->start_ns);
+	add(&stats->waits, walfs_clock_ns(CLOCK_MONOTONIC) - timer->start_ns);
 }
 
 void walfs_opstats_answered(struct walfs_opstats *stats, const struct walfs_timer *timer)
 {
-	add(&stats->operations[timer->operation], clock_ns() - timer->start_ns);
+	add(&stats->operations[timer->operation],
+	    walfs_clock_ns(CLOCK_MONOTONIC) - timer->start_ns);
 }
 
 void walfs_latency_read(const struct walfs_latency *latency, struct wal_histogram *histogram)

@@ -14,8 +14,18 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <walfs/wal.h>
+
+/* Any thread. */
+static inline uint64_t walfs_clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
 
 #define WALFS_OPERATIONS 64 /* the kernel's numbers; 0 is all others */
 

@@ -5,22 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static void gather(struct walfs *fs, struct walfs_view *view)
 {
 	*view = (struct walfs_view){
 		.fs = fs,
-		.now_ns = clock_ns(CLOCK_REALTIME),
-		.uptime_ns = clock_ns(CLOCK_MONOTONIC) - fs->started_clock_ns,
+		.now_ns = walfs_clock_ns(CLOCK_REALTIME),
+		.uptime_ns = walfs_clock_ns(CLOCK_MONOTONIC) - fs->started_clock_ns,
 	};
 	wal_log_stats(fs->log, &view->stats);
 	wal_log_position(fs->log, &view->position);
