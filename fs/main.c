@@ -258,6 +258,18 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 	return fs;
 }
 
+/*
+ * Directories have the time of the last segment, and who asks for it does not wait for a
+ * disk. Of a log that is written it is known; of a read-only one it is read once, here.
+ */
+static void learn_last_segment(struct walfs *fs)
+{
+	struct wal_segment_info info;
+
+	if (fs->options.read_only)
+		wal_log_segment_info(fs->log, wal_log_current(fs->log), &info);
+}
+
 static int start(struct walfs *fs)
 {
 	int error = take_signals(fs);
@@ -272,8 +284,10 @@ static int start(struct walfs *fs)
 		error = walfs_check_places(&fs->options);
 	if (!error)
 		error = open_log(fs);
-	if (!error)
-		error = mount_session(fs);
+	if (error)
+		return error;
+	learn_last_segment(fs);
+	error = mount_session(fs);
 	if (error)
 		return error;
 	error = walfs_workers_start(&fs->workers, &fs->opstats);

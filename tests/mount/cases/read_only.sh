@@ -7,6 +7,7 @@
 # -o ro
 
 case_ro_shows_a_store_and_changes_no_byte() {
+	local time
 	mount_log
 	echo one >>"$mnt/current"
 	rotate
@@ -15,6 +16,8 @@ case_ro_shows_a_store_and_changes_no_byte() {
 	fusermount3 -uz "$mnt"
 	store_sums >"$dir/before"
 	mount_log ro
+	time=$(stat -c %.9Y "$mnt") # before anything was looked at
+	same "the directory's time" "$time" "$(date -u -d "$(attribute created "$mnt/current")" +%s.%N)"
 	same events "$(cat "$mnt/events/0000000001.log")" one
 	same current "$(cat "$mnt/current")" $'two\nthree'
 	same size "$(stat -c %s "$mnt/current")" 10
