@@ -5,8 +5,8 @@
  * mapping; its owner looks at the mark before it believes what it stored. That
  * costs the append path one load and no sigsetjmp.
  *
- * This registry is libwal's only global state: a signal handler has no other
- * way to find out.
+ * This registry is global: a signal handler has no other way to find out. Of the rest
+ * of libwal only the rate of the processor's counter is (core/clock.h).
  */
 #ifndef WALFS_CORE_FAULT_H
 #define WALFS_CORE_FAULT_H

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "core/clock.h"
 
 static int io_open(const struct wal_io *io, int dirfd, const char *name, int flags, mode_t mode)
 {
@@ -109,11 +110,8 @@ static int io_unlink(const struct wal_io *io, int dirfd, const char *name)
 
 static uint64_t io_now_ns(const struct wal_io *io)
 {
-	struct timespec ts;
-
 	(void)io;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return wal_clock_realtime_ns();
 }
 
 /* A quota does not show here. Root may take what is reserved, others may not. */

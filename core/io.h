@@ -30,7 +30,7 @@ struct wal_io {
 	/* Never replaces an existing name. */
 	int (*rename)(const struct wal_io *io, int dirfd, const char *from, const char *to);
 	int (*unlink)(const struct wal_io *io, int dirfd, const char *name);
-	uint64_t (*now_ns)(const struct wal_io *io); /* CLOCK_REALTIME */
+	uint64_t (*now_ns)(const struct wal_io *io); /* Unix time */
 	/* What this process may still allocate there, at most; UINT64_MAX: not known. */
 	uint64_t (*free_bytes)(const struct wal_io *io, int dirfd);
 };

@@ -390,7 +390,7 @@ static int make_room(struct wal_log *log, uint32_t size, uint64_t own)
 /* The first event after an unclean stop says so. */
 static int append_resume(struct wal_log *log, uint64_t now)
 {
-	struct wal_meta_record meta = meta_record(log);
+	struct wal_meta_record meta;
 	int err;
 
 	if (!log->resume_due)
@@ -398,6 +398,7 @@ static int append_resume(struct wal_log *log, uint64_t now)
 	err = make_room(log, sizeof(struct wal_disk_meta_record), 0);
 	if (err || !log->resume_due) /* a rotation has said it already */
 		return err;
+	meta = meta_record(log);
 	meta.kind = WAL_META_RESUME;
 	meta.recovery = log->resume_bits;
 	if (now < log->writer.last_ns) {
@@ -499,7 +500,7 @@ ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, si
 		       struct wal_hold *hold)
 {
 	struct batch batch = {.records = records, .count = count};
-	uint64_t start = wal_clock_ns();
+	uint64_t start = wal_clock_quick_ns();
 	ssize_t result = check_records(log, &batch);
 	uint64_t first;
 
@@ -512,11 +513,12 @@ ssize_t wal_log_append(struct wal_log *log, const struct wal_record *records, si
 		result = append_all(log, &batch, hold);
 		wal_count_owned(&log->telemetry, WAL_COUNT_EVENTS, log->writer.next_event - first);
 	}
-	pthread_mutex_unlock(&log->lock);
 	if (result < 0)
-		wal_count(&log->telemetry, WAL_COUNT_APPEND_ERRORS, 1);
+		wal_count_owned(&log->telemetry, WAL_COUNT_APPEND_ERRORS, 1);
 	else
-		wal_latency_since(&log->telemetry, WAL_LATENCY_APPEND, start);
+		wal_latency_add_owned(&log->telemetry, WAL_LATENCY_APPEND,
+				      wal_clock_quick_since(start));
+	pthread_mutex_unlock(&log->lock);
 	return result;
 }
 

@@ -461,7 +461,7 @@ static void write_block_header(struct wal_segment_writer *w)
 
 static void next_block(struct wal_segment_writer *w)
 {
-	uint64_t start = w->telemetry ? wal_clock_ns() : 0;
+	uint64_t start = w->telemetry ? wal_clock_quick_ns() : 0;
 
 	write_block_header(w);
 	w->chain = w->start.chain;
@@ -470,7 +470,7 @@ static void next_block(struct wal_segment_writer *w)
 	begin_block(w, w->start.index + 1);
 	if (!w->telemetry)
 		return;
-	wal_latency_since(w->telemetry, WAL_LATENCY_FINALIZE, start);
+	wal_latency_add(w->telemetry, WAL_LATENCY_FINALIZE, wal_clock_quick_since(start));
 	wal_count(w->telemetry, WAL_COUNT_BLOCKS, 1);
 }
 

@@ -8,8 +8,9 @@
 #define WALFS_CORE_TELEMETRY_H
 
 #include <stdatomic.h>
-#include <time.h>
 #include <walfs/wal.h>
+
+#include "core/clock.h"
 
 struct wal_latency_cells {
 	_Atomic uint64_t sum_ns;
@@ -22,25 +23,22 @@ struct wal_telemetry {
 	struct wal_latency_cells latencies[WAL_LATENCIES];
 };
 
-static inline uint64_t wal_clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static inline void wal_count(struct wal_telemetry *t, enum wal_counter counter, uint64_t n)
 {
 	atomic_fetch_add_explicit(&t->counters[counter], n, memory_order_relaxed);
 }
 
-/* The same where a lock of the caller's keeps all others from this counter: half the cost. */
+/* Where a lock of the caller's keeps all others from adding to this: half the cost. */
+static inline void wal_add_owned(_Atomic uint64_t *to, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(to, memory_order_relaxed);
+
+	atomic_store_explicit(to, now + n, memory_order_relaxed);
+}
+
 static inline void wal_count_owned(struct wal_telemetry *t, enum wal_counter counter, uint64_t n)
 {
-	uint64_t now = atomic_load_explicit(&t->counters[counter], memory_order_relaxed);
-
-	atomic_store_explicit(&t->counters[counter], now + n, memory_order_relaxed);
+	wal_add_owned(&t->counters[counter], n);
 }
 
 static inline unsigned wal_latency_bucket(uint64_t ns)
@@ -51,6 +49,17 @@ static inline unsigned wal_latency_bucket(uint64_t ns)
 }
 
 void wal_latency_add(struct wal_telemetry *t, enum wal_latency latency, uint64_t ns);
+
+static inline void wal_latency_add_owned(struct wal_telemetry *t, enum wal_latency latency,
+					 uint64_t ns)
+{
+	struct wal_latency_cells *cells = &t->latencies[latency];
+
+	wal_add_owned(&cells->buckets[wal_latency_bucket(ns)], 1);
+	wal_add_owned(&cells->sum_ns, ns);
+	if (ns > atomic_load_explicit(&cells->max_ns, memory_order_relaxed))
+		atomic_store_explicit(&cells->max_ns, ns, memory_order_relaxed);
+}
 
 /* From a wal_clock_ns() until now. */
 static inline void wal_latency_since(struct wal_telemetry *t, enum wal_latency latency,
