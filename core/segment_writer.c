@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/event_checksum.h"
 #include "core/segment_reader.h"
 #include "core/store.h"
 
@@ -199,7 +200,7 @@ static void forget_gathered(struct wal_segment_writer *w)
 
 /* --- beginning, and going on ------------------------------------------------------- */
 
-static int append_event(struct wal_segment_writer *w, const void *data, uint32_t length,
+static int append_event(struct wal_segment_writer *w, const uint8_t *data, uint32_t length,
 			uint32_t flags, uint64_t timestamp_ns);
 
 int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
@@ -475,19 +476,26 @@ static void next_block(struct wal_segment_writer *w)
 }
 
 /*
+ * The processor fetches ahead by itself, but only within a page, and reads where it could
+ * take the line over for writing: 8 against 5 ns for 64 bytes.
+ */
+#define PREFETCH_BYTES 2048
+
+/*
  * The hot path: one event at the append point. Behind the append point all is zero,
  * so padding needs no store. Cut off at any store, the event fails its checksum.
  */
-static inline void put_event(struct wal_segment_writer *w, const void *data, uint32_t length,
+static inline void put_event(struct wal_segment_writer *w, const uint8_t *data, uint32_t length,
 			     uint32_t flags, uint64_t timestamp_ns)
 {
 	struct wal_disk_event *event = (void *)(w->data + w->at);
 
+	__builtin_prefetch((uint8_t *)event + PREFETCH_BYTES, 1);
 	event->length_flags = wal_to_le32(length | flags << 24);
 	event->timestamp_ns = wal_to_le64(timestamp_ns);
 	memcpy(event + 1, data, length);
-	event->event_checksum =
-		wal_to_le32(wal_event_checksum(event, length, w->header.prev_chain, w->next_event));
+	event->event_checksum = wal_to_le32(wal_event_checksum_from(
+		event, data, length, w->header.prev_chain, w->next_event));
 	if (w->at == 0)
 		w->start.first_timestamp_ns = timestamp_ns;
 	w->at += wal_event_span(length);
@@ -500,7 +508,7 @@ static inline void put_event(struct wal_segment_writer *w, const void *data, uin
 }
 
 /* One event, in the next block if this one has no room for it. */
-static int append_event(struct wal_segment_writer *w, const void *data, uint32_t length,
+static int append_event(struct wal_segment_writer *w, const uint8_t *data, uint32_t length,
 			uint32_t flags, uint64_t timestamp_ns)
 {
 	if (wal_event_span(length) > w->data_size - w->at) {
@@ -559,7 +567,7 @@ int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wa
 	int err;
 
 	wal_meta_record_encode(meta, &disk);
-	err = append_event(w, &disk, sizeof(disk), WAL_EVENT_META, timestamp_ns);
+	err = append_event(w, (const uint8_t *)&disk, sizeof(disk), WAL_EVENT_META, timestamp_ns);
 	if (!err)
 		w->incarnation = meta->incarnation;
 	return err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/format: one header or record at a time, against the oracle's own arithmetic. */
+#include "core/event_checksum.h"
 #include "core/format.h"
 
 #include <stdlib.h>
@@ -420,6 +421,33 @@ static const struct {
 	{"EXT with PART", 0x44, "\1\0ab", 4, WAL_FAULT_NONE},
 };
 
+/* XXH3-64 as the library has it, whatever the length and wherever the payload is. */
+START_TEST(an_event_has_one_checksum_whichever_way_it_is_taken)
+{
+	static uint8_t source[700];
+	struct {
+		struct wal_disk_event event;
+		uint8_t payload[sizeof(source)];
+	} record = {.event.timestamp_ns = wal_to_le64(TEST_TIME)};
+	const uint64_t chain = UINT64_C(0x8877665544332211), id = 4242;
+	uint32_t length, i;
+
+	for (i = 0; i < sizeof(source); i++)
+		source[i] = (uint8_t)(i * 167 + (i >> 3));
+	for (length = 1; length <= sizeof(source); length++) {
+		const uint8_t *hashed = (const uint8_t *)&record.event + 4;
+		uint32_t from;
+
+		record.event.length_flags = wal_to_le32(length | (uint32_t)WAL_EVENT_PART << 24);
+		memcpy(record.payload, source, length);
+		from = wal_event_checksum_from(&record.event, source, length, chain, id);
+		ck_assert_uint_eq(from, (uint32_t)XXH3_64bits_withSeed(hashed, 12 + length,
+								       chain + id));
+		ck_assert_uint_eq(from, wal_event_checksum(&record.event, length, chain, id));
+	}
+}
+END_TEST
+
 START_TEST(flags_that_cannot_be_are_refused)
 {
 	struct wal_found found;
@@ -600,6 +628,7 @@ static Suite *format_suite(void)
 	tcase_add_loop_test(t, flags_that_cannot_be_are_refused, 0, ROWS(record_flags));
 	tcase_add_test(t, an_extension_is_not_payload);
 	tcase_add_test(t, an_extension_may_be_as_long_as_its_length_can_say);
+	tcase_add_test(t, an_event_has_one_checksum_whichever_way_it_is_taken);
 	tcase_add_test(t, every_flipped_bit_of_a_record_is_found);
 	tcase_add_test(t, a_record_counts_only_with_its_own_id_chain_and_time);
 	tcase_add_test(t, segment_and_resume_records_are_encoded_as_the_document_says);
