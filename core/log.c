@@ -391,11 +391,8 @@ static int make_room(struct wal_log *log, uint32_t size, uint64_t own)
 static int append_resume(struct wal_log *log, uint64_t now)
 {
 	struct wal_meta_record meta;
-	int err;
+	int err = make_room(log, sizeof(struct wal_disk_meta_record), 0);
 
-	if (!log->resume_due)
-		return 0;
-	err = make_room(log, sizeof(struct wal_disk_meta_record), 0);
 	if (err || !log->resume_due) /* a rotation has said it already */
 		return err;
 	meta = meta_record(log);
@@ -474,7 +471,7 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t own = hold ? hold->cost_bytes : 0;
 	size_t done = 0;
-	int err = append_resume(log, now);
+	int err = log->resume_due ? append_resume(log, now) : 0;
 	bool roomy;
 
 	roomy = !err && surely_fits(log, batch);
@@ -613,7 +610,7 @@ struct wal_framing wal_log_framing(const struct wal_log *log)
 
 size_t wal_log_record_limit(const struct wal_log *log)
 {
-	return wal_segment_record_limit(log->meta.block_size, log->meta.segment_bytes);
+	return log->record_limit;
 }
 
 size_t wal_log_event_limit(const struct wal_log *log)

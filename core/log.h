@@ -64,6 +64,7 @@ struct wal_log {
 
 	pthread_mutex_t lock; /* everything below, but for the two threads' own */
 	struct wal_meta meta; /* parameters and UUID; constant after open */
+	size_t record_limit;  /* what they allow; takes divisions to find out */
 	struct wal_segment_writer writer;
 	bool writing;	       /* writer is open */
 	bool mapping_lost;     /* SIGBUS: what the last batch stored may be gone */
