@@ -27,6 +27,31 @@ static struct wal_sync *take_waiting(struct wal_committer *c)
 	return first;
 }
 
+/* Lock held. With meta=strict there is more to do than to sync. */
+static bool is_durable(const struct wal_log *log, const struct wal_sync *sync)
+{
+	return !log->failed && !log->pending && !log->asked.meta_strict &&
+	       log->durable.event >= sync->event;
+}
+
+/*
+ * Lock held. Those that asked while a sync ran which covers them: the first of the queue,
+ * since all asked in order.
+ */
+static struct wal_sync *take_durable(struct wal_log *log)
+{
+	struct wal_committer *c = &log->committer;
+	struct wal_sync *first = c->first, **end = &first;
+
+	while (*end && is_durable(log, *end))
+		end = &(*end)->next;
+	c->first = *end;
+	if (!c->first)
+		c->last = &c->first;
+	*end = NULL;
+	return first;
+}
+
 static void answer(struct wal_log *log, struct wal_sync *sync, int error)
 {
 	while (sync) {
@@ -125,15 +150,29 @@ static int commit(struct wal_log *log, bool asked)
 	return wal_public_error(err);
 }
 
+/* Lock held; dropped for it. */
+static void answer_unlocked(struct wal_log *log, struct wal_sync *sync, int error)
+{
+	pthread_mutex_unlock(&log->lock);
+	answer(log, sync, error);
+	pthread_mutex_lock(&log->lock);
+}
+
 /* Lock held, dropped while the disk works. One commit: all who wait are answered. */
 static void commit_once(struct wal_log *log)
 {
-	struct wal_sync *waiting = take_waiting(&log->committer);
-	int err = waiting || is_dirty(log) ? commit(log, waiting != NULL) : 0;
+	struct wal_sync *durable = take_durable(log), *waiting;
+	int err;
 
-	pthread_mutex_unlock(&log->lock);
-	answer(log, waiting, err);
-	pthread_mutex_lock(&log->lock);
+	if (durable) {
+		wal_log_note_sync(log);
+		answer_unlocked(log, durable, 0);
+		if (!log->committer.first)
+			return;
+	}
+	waiting = take_waiting(&log->committer);
+	err = waiting || is_dirty(log) ? commit(log, waiting != NULL) : 0;
+	answer_unlocked(log, waiting, err);
 }
 
 /* Lock held. The next one may commit: the thread, if somebody waits for it. */
@@ -211,44 +250,50 @@ void wal_committer_stop(struct wal_log *log)
 
 /* --- asking for a sync ------------------------------------------------------------- */
 
-/* Lock held. */
-static void enqueue(struct wal_committer *c, struct wal_sync *sync)
-{
-	sync->next = NULL;
-	*c->last = sync;
-	c->last = &sync->next;
-}
-
-void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync)
+/*
+ * Takes the log's lock and leaves it held, unless there is nothing to wait for: then the
+ * sync is answered. Return: whether it waits.
+ */
+static bool enqueue(struct wal_log *log, struct wal_sync *sync)
 {
 	struct wal_committer *c = &log->committer;
 
 	sync->start_ns = wal_clock_ns();
-	if (!c->running) {
-		sync->done(sync, 0); /* read-only: nothing was appended */
-		return;
+	sync->next = NULL;
+	if (!c->running) { /* read-only: nothing was appended */
+		sync->done(sync, 0);
+		return false;
 	}
 	pthread_mutex_lock(&log->lock);
-	enqueue(c, sync);
-	if (!c->busy)
-		pthread_cond_signal(&c->wake);
+	sync->event = wal_log_end(log).event;
+	if (is_durable(log, sync)) {
+		wal_log_note_sync(log);
+		pthread_mutex_unlock(&log->lock);
+		answer(log, sync, 0);
+		return false;
+	}
+	*c->last = sync;
+	c->last = &sync->next;
+	return true;
+}
+
+void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync)
+{
+	if (!enqueue(log, sync))
+		return;
+	if (!log->committer.busy)
+		pthread_cond_signal(&log->committer.wake);
 	pthread_mutex_unlock(&log->lock);
 }
 
 bool wal_log_sync_join(struct wal_log *log, struct wal_sync *sync)
 {
-	struct wal_committer *c = &log->committer;
 	bool lead;
 
-	sync->start_ns = wal_clock_ns();
-	if (!c->running) {
-		sync->done(sync, 0);
+	if (!enqueue(log, sync))
 		return false;
-	}
-	pthread_mutex_lock(&log->lock);
-	enqueue(c, sync);
-	lead = !c->busy;
-	c->busy = true;
+	lead = !log->committer.busy;
+	log->committer.busy = true;
 	pthread_mutex_unlock(&log->lock);
 	return lead;
 }

@@ -817,6 +817,12 @@ START_TEST(syncs_that_come_while_one_runs_share_the_next)
 }
 END_TEST
 
+static void *lead_in_thread(void *arg)
+{
+	wal_log_sync_lead(wal);
+	return arg;
+}
+
 static void *close_in_thread(void *arg)
 {
 	close_log();
@@ -842,8 +848,76 @@ START_TEST(who_joins_first_leads_and_answers_for_all)
 	}
 	ck_assert_uint_eq(position().durable_event, SYNCS);
 	/* The next one finds nobody at it again. */
+	log_put(&handle, "line\n");
 	ck_assert(wal_log_sync_join(wal, &syncs[0].sync));
 	wal_log_sync_lead(wal);
+}
+END_TEST
+
+static struct wal_stats get_stats(void)
+{
+	struct wal_stats stats;
+
+	wal_log_stats(wal, &stats);
+	return stats;
+}
+
+static uint64_t syncs_done(void)
+{
+	return get_stats().counters[WAL_COUNT_SYNCS];
+}
+
+START_TEST(a_sync_of_what_is_durable_already_is_answered_at_once)
+{
+	static struct counted_sync syncs[2];
+	uint64_t before;
+
+	open_log();
+	log_put(&handle, "line\n");
+	ck_ok(wal_log_sync(wal));
+	before = syncs_done();
+	syncs[0].sync.done = syncs[1].sync.done = count_done;
+	ck_assert(!wal_log_sync_join(wal, &syncs[0].sync));
+	wal_log_sync_start(wal, &syncs[1].sync);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(atomic_load(&syncs[i].calls), 1);
+		ck_assert_int_eq(atomic_load(&syncs[i].error), 0);
+	}
+	ck_assert_uint_eq(syncs_done(), before);
+}
+END_TEST
+
+/* The first sync covers what was appended before it began, whoever asks for that meanwhile. */
+START_TEST(who_asks_during_a_sync_that_covers_him_needs_no_other)
+{
+	static struct counted_sync syncs[3];
+	pthread_t leader;
+	uint64_t before;
+
+	open_log();
+	before = syncs_done();
+	log_put_lines(&handle, 1, 2);
+	for (int i = 0; i < 3; i++)
+		syncs[i].sync.done = count_done;
+	fault.sync_delay_us = 300000;
+	ck_assert(wal_log_sync_join(wal, &syncs[0].sync));
+	ck_assert_int_eq(pthread_create(&leader, NULL, lead_in_thread, NULL), 0);
+	while (get_stats().sync_waiters > 0) /* until the leader has taken it, and begins */
+		usleep(1000);
+	ck_assert(!wal_log_sync_join(wal, &syncs[1].sync));
+	log_put_lines(&handle, 3, 3);
+	ck_assert(!wal_log_sync_join(wal, &syncs[2].sync));
+	ck_assert_int_eq(atomic_load(&syncs[1].calls), 0);
+	for (int ms = 0; ms < 5000 && atomic_load(&syncs[1].calls) == 0; ms++)
+		usleep(1000);
+	ck_assert_int_eq(atomic_load(&syncs[1].calls), 1);
+	ck_assert_int_eq(atomic_load(&syncs[1].error), 0);
+	ck_assert_int_eq(atomic_load(&syncs[2].calls), 0);
+	pthread_join(leader, NULL);
+	ck_assert_int_eq(atomic_load(&syncs[2].calls), 1);
+	ck_assert_uint_eq(position().durable_event, 3);
+	ck_assert_uint_eq(syncs_done(), before + 2);
+	fault.sync_delay_us = 0;
 }
 END_TEST
 
@@ -1813,6 +1887,8 @@ static void add_syncing(Suite *suite)
 	tcase_add_test(t, an_interval_syncs_without_being_asked);
 	tcase_add_test(t, syncs_that_come_while_one_runs_share_the_next);
 	tcase_add_test(t, who_joins_first_leads_and_answers_for_all);
+	tcase_add_test(t, a_sync_of_what_is_durable_already_is_answered_at_once);
+	tcase_add_test(t, who_asks_during_a_sync_that_covers_him_needs_no_other);
 	tcase_add_test(t, a_lead_that_is_passed_on_is_taken_up_by_the_logs_own_thread);
 	tcase_add_test(t, a_lead_that_was_not_taken_up_yet_is_waited_for_at_close);
 	tcase_add_test(t, small_appends_that_are_synced_one_by_one_are_written_by_pwrite);

@@ -484,15 +484,17 @@ int wal_log_hold(struct wal_log *log, struct wal_hold *hold, size_t size);
 /* One request to make everything appended before it durable. */
 struct wal_sync {
 	void (*done)(struct wal_sync *sync, int error); /* in the thread that commits */
-	struct wal_sync *next;				/* the log's, and so is the next */
+	struct wal_sync *next;				/* the log's, and so are the next */
 	uint64_t start_ns;
+	uint64_t event; /* the last one that was appended before */
 };
 
 /*
  * Starts a sync and returns at once; done() is called exactly once, after every
- * event that was appended before this call is durable, or with a negative errno
- * if that failed. Requests that come while one runs share the next (group
- * commit). done() must not call the log. A failed sync makes the log read-only.
+ * event that was appended before this call is durable (within the call, where they
+ * are already), or with a negative errno if that failed. Requests that come while one
+ * runs, and about events that came meanwhile, share the next (group commit). done() must
+ * not call the log. A failed sync makes the log read-only.
  */
 void wal_log_sync_start(struct wal_log *log, struct wal_sync *sync);
 /*
