@@ -139,6 +139,52 @@ START_TEST(a_segment_is_readable_while_it_waits_to_be_sealed)
 }
 END_TEST
 
+static void count_done(struct wal_seal_wait *wait)
+{
+	atomic_uint *done = (atomic_uint *)((char *)wait + sizeof(*wait));
+
+	atomic_fetch_add(done, 1);
+}
+
+/* How the segment that is waited for leaves the queue; the first: as it should. */
+static const struct {
+	unsigned op; /* fails */
+	int error;
+} seal_ends[] = {{0, 0}, {OP(TRUNCATE), -ENOSPC}, {OP(TRUNCATE), -EIO}};
+
+START_TEST(who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends)
+{
+	struct {
+		struct wal_seal_wait wait;
+		atomic_uint done;
+	} askers[3] = {{.done = 0}};
+
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	while (stats().ready_segments == 0)
+		usleep(1000);
+	ck_assert(!wal_log_seal_join(wal, 1, &askers[0].wait)); /* active */
+	fault.sync_delay_us = 50000;
+	fault_io_fail_ops(&fault, seal_ends[_i].op, seal_ends[_i].error, 0);
+	while (wal_log_current(wal) == 1)
+		ck_assert_int_eq(log_put(&handle, "until it is full\n"), 1);
+	for (size_t i = 0; i < 3; i++) {
+		askers[i].wait.done = count_done;
+		ck_assert(wal_log_seal_join(wal, 1, &askers[i].wait));
+		ck_assert_uint_eq(askers[i].done, 0);
+	}
+	for (int ms = 0; ms < 5000 && askers[0].done + askers[1].done + askers[2].done < 3; ms++)
+		usleep(1000);
+	ck_assert(!wal_log_seal_join(wal, 1, &askers[0].wait));
+	fault.sync_delay_us = 0;
+	fault_io_reset(&fault);
+	ck_assert_int_eq(wal_log_close(handle.log) != 0, seal_ends[_i].error == -EIO);
+	handle.log = NULL;
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_uint_eq(askers[i].done, 1);
+}
+END_TEST
+
 START_TEST(writing_waits_when_too_many_segments_are_unsealed_and_goes_on)
 {
 	struct wal_stats now;
@@ -818,6 +864,7 @@ static Suite *maintenance_suite(void)
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_test(t, a_segment_that_was_rotated_is_sealed_in_the_background);
 	tcase_add_test(t, a_segment_is_readable_while_it_waits_to_be_sealed);
+	tcase_add_loop_test(t, who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends, 0, 3);
 	tcase_add_test(t, writing_waits_when_too_many_segments_are_unsealed_and_goes_on);
 	tcase_add_test(t, several_unsealed_segments_are_sealed_by_recovery_and_nothing_is_lost);
 	tcase_add_test(t, a_sync_of_the_end_waits_for_the_segments_before_it);

@@ -552,6 +552,21 @@ void wal_log_position(struct wal_log *log, struct wal_log_position *position);
  */
 bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_fault *fault);
 
+/* One request to be told that a segment is not being sealed any more. */
+struct wal_seal_wait {
+	/* Must not block or call the log: its lock is held. */
+	void (*done)(struct wal_seal_wait *wait);
+	uint32_t segment;	   /* the log's, and so is the next */
+	struct wal_seal_wait *next;
+};
+
+/*
+ * For who must not wait in wal_log_reader_open(). Return: whether it would wait now; then
+ * done() is called once, when it would not: the segment is sealed, or has no space for that,
+ * or the log failed.
+ */
+bool wal_log_seal_join(struct wal_log *log, uint32_t index, struct wal_seal_wait *wait);
+
 /*
  * A reader on a segment of the log. On the active one it sees what was appended
  * until the last refresh; after a rotation it goes on to that segment's end. One
