@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/io.h"
 
@@ -179,15 +180,31 @@ static int walk_on(struct walk *w)
 	return entered;
 }
 
+/*
+ * The first block from i on that is not all in a hole, which reads as zeros: where a segment was
+ * preallocated and not written yet, or is sparse, that may be gigabytes. Where a file system does
+ * not know of holes, all is data.
+ */
+static uint32_t skip_hole(const struct walk *w, uint32_t i)
+{
+	uint64_t offset = wal_block_offset(w->block_size, i);
+	off_t data = lseek(w->source->fd, (off_t)offset, SEEK_DATA);
+
+	if (data < 0)
+		return errno == ENXIO ? WAL_NO_BLOCK : i; /* a hole to the end, or not known */
+	return i + (uint32_t)(((uint64_t)data - offset) / w->block_size);
+}
+
 /* Finds the end of the last byte behind the tail that is not zero. */
 static int look_behind(struct walk *w, uint64_t *end)
 {
 	uint32_t from = (uint32_t)WAL_BLOCK_HEADER + w->tail.at;
-	uint32_t i, size;
+	uint32_t i = w->tail.block, size;
 	int err;
 
-	*end = wal_block_offset(w->block_size, w->tail.block) + from;
-	for (i = w->tail.block; wal_block_offset(w->block_size, i) < w->source->file_bytes; i++) {
+	*end = wal_block_offset(w->block_size, i) + from;
+	for (; wal_block_offset(w->block_size, i) < w->source->file_bytes;
+	     i = skip_hole(w, i + 1)) {
 		err = read_block(w, i, w->next);
 		if (err)
 			return err;
