@@ -252,6 +252,10 @@ const struct state states[] = {
 	  .build = state_declared_damaged_earlier, .current = 2, .next_event = 221,
 	  .kept = { { 1, 61 }, { 201, 220 } }, .resumed = true, .damaged = 1,
 	  .notice = "0000000001.wal" },
+	{ .row = "R22", .name = "declared damaged earlier, no event missing",
+	  .build = state_declared_damaged_earlier_without_a_gap, .current = 2,
+	  .next_event = 221, .kept = KEPT(1, 220), .resumed = true, .damaged = 1,
+	  .notice = "0000000001.wal" },
 	{ .row = "R23", .name = "a successor behind a torn tail",
 	  .build = state_successor_behind_a_torn_tail, .current = 2, .next_event = 200,
 	  .kept = KEPT(1, 199), .bits = ASIDE | TAIL, .torn = 2, .notice = "0000000002.wal" },
@@ -306,6 +310,17 @@ const struct state states[] = {
 	{ .row = "R31", .name = "a sealed segment in the middle is damaged",
 	  .build = state_sealed_middle_damaged, .current = 4, .next_event = 141,
 	  .kept = { { 1, 100 }, { 121, 140 } }, .notice = STATE_ANY_NOTICE },
+	{ .row = "R37", .name = "damaged earlier, sealed and active segments behind it",
+	  .build = state_damaged_earlier_below_a_sealed_one, .current = 3,
+	  .next_event = 241, .kept = { { 1, 61 }, { 201, 240 } }, .resumed = true,
+	  .damaged = 1, .notice = "0000000001.wal" },
+	{ .row = "R37", .name = "damaged earlier, sealed ones behind it, no event missing",
+	  .build = state_damaged_earlier_below_a_sealed_one_without_a_gap, .current = 3,
+	  .next_event = 241, .kept = KEPT(1, 240), .resumed = true, .damaged = 1,
+	  .notice = "0000000001.wal" },
+	{ .row = "R37", .name = "its seal header zeros again, a sealed one behind it",
+	  .build = state_seal_lost_below_a_sealed_one, .current = 3, .next_event = 241,
+	  .kept = KEPT(1, 240), .resumed = true, .damaged = 1, .notice = "0000000001.wal" },
 };
 /* clang-format on */
 const size_t state_count = sizeof(states) / sizeof(states[0]);

@@ -348,6 +348,31 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 }
 END_TEST
 
+static void note_segment(void *ctx, const char *name, const struct wal_fault *found)
+{
+	uint32_t *segments = ctx;
+
+	(void)name;
+	if (found->segment < 32)
+		*segments |= UINT32_C(1) << found->segment;
+}
+
+/* What the log calls damaged, a check of the store does too. */
+static void assert_verify_names_damage(void)
+{
+	uint32_t segments = 0;
+	const struct wal_verify_options options = {.ctx = &segments, .fault = note_segment};
+	struct wal_verify_result result;
+
+	disk_is_bad = true;
+	ck_ok(wal_verify_store(test_path(STORE), &options, &result, NULL));
+	disk_is_bad = false;
+	ck_state(segments & UINT32_C(1) << state->damaged, "verify does not name segment %u",
+		 state->damaged);
+	ck_state(!state->damaged_too || segments & UINT32_C(1) << state->damaged_too,
+		 "verify does not name segment %u", state->damaged_too);
+}
+
 /* Damage is not forgotten when the segments behind it are sealed, and none of them tells of it. */
 START_TEST(damage_stays_damage_behind_sealed_segments)
 {
@@ -367,6 +392,7 @@ START_TEST(damage_stays_damage_behind_sealed_segments)
 	snprintf(name, sizeof(name), "%010u.wal: damaged", state->damaged);
 	ck_state(log_noticed(&handle, name), "nobody is told of %s again", name);
 	ck_ok(close_log());
+	assert_verify_names_damage();
 }
 END_TEST
 

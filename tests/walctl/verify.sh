@@ -125,6 +125,14 @@ lost_durable_events_are_named() {
 	grep -qE 'segment missing|events that were durable are not there' out
 }
 
+lost_seal_is_named() {
+	copy_store
+	dd if=/dev/zero of="store/$one" bs=64 seek=8 count=1 conv=notrunc status=none
+	walctl_is 1 verify store
+	grep -q "^store/$one: .*not there: it is not sealed, and segment 2 is$" out
+	holds out 'store: DAMAGED, 1 fault: '
+}
+
 torn_tail_is_a_note() {
 	lines 1 100 | "$mkstore" -u -b "$block" -s $((block * 16)) store
 	printf x | dd of="store/$one" bs=1 seek=$((block * 8)) conv=notrunc status=none
@@ -316,6 +324,7 @@ it 'swapped segments are named' swapped_segments_are_named
 it 'a segment of another log is named' segment_of_another_log_is_named
 it 'a cut segment and a longer one are named' cut_and_grown_segments_are_named
 it 'lost durable events are named' lost_durable_events_are_named
+it 'a segment that lost its seal below a sealed one is named' lost_seal_is_named
 it 'damage in the active segment is named' damaged_active_segment_is_named
 it 'a torn tail is a note, and no fault' torn_tail_is_a_note
 it 'a torn tail of a store that was closed in order is damage' torn_tail_of_a_closed_store_is_damage
