@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -587,6 +589,43 @@ START_TEST(only_so_many_bytes_are_kept)
 }
 END_TEST
 
+/* A disk that takes long to say how large segment 1 is. */
+static enum { STAT_QUICK, STAT_SLOW, STAT_ASKED, STAT_OVERDUE } _Atomic slow_stat;
+
+/* In front of libc's, for this whole program. */
+int fstatat64(int dirfd, const char *restrict name, struct stat64 *restrict st, int flags);
+
+int fstatat64(int dirfd, const char *restrict name, struct stat64 *restrict st, int flags)
+{
+	if (slow_stat == STAT_SLOW && strcmp(name, "0000000001.wal") == 0) {
+		slow_stat = STAT_ASKED;
+		for (int ms = 0; ms < 3000 && slow_stat == STAT_ASKED; ms++)
+			usleep(1000);
+		if (slow_stat == STAT_ASKED)
+			slow_stat = STAT_OVERDUE;
+	}
+	return (int)syscall(SYS_newfstatat, dirfd, name, st, flags);
+}
+
+START_TEST(nobody_waits_while_retention_asks_how_large_segments_are)
+{
+	open_log();
+	make_segments(5);
+	close_log();
+	handle.options.keep_bytes = 3 * (4096 + TEST_BLOCK) + 100;
+	slow_stat = STAT_SLOW;
+	open_log();
+	for (int ms = 0; ms < 5000 && slow_stat == STAT_SLOW; ms++)
+		usleep(1000);
+	log_put_lines(&handle, 51, 60);
+	ck_assert_int_eq(slow_stat, STAT_ASKED); /* and not answered yet */
+	slow_stat = STAT_QUICK;
+	wait_for_segments(3);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
 START_TEST(what_is_too_old_is_removed_but_one_sealed_segment_is_kept)
 {
 	handle.options.keep_age_s = 3600;
@@ -844,6 +883,7 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, nothing_is_removed_unless_an_option_says_so);
 	tcase_add_test(t, only_so_many_segments_are_kept);
 	tcase_add_test(t, only_so_many_bytes_are_kept);
+	tcase_add_test(t, nobody_waits_while_retention_asks_how_large_segments_are);
 	tcase_add_test(t, what_is_too_old_is_removed_but_one_sealed_segment_is_kept);
 	tcase_add_test(t, a_clock_that_went_back_removes_nothing);
 	tcase_add_test(t, a_damaged_segment_is_evidence_and_stays);
