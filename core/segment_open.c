@@ -264,23 +264,33 @@ static int keep_block(void *ctx, const struct wal_block_header *header,
 	return 0;
 }
 
+/* R40: what no segment can have is not looked at, so that it takes no time, however much it is. */
+static void cut_to_limit(struct wal_segment_reader *r)
+{
+	uint64_t bytes = r->file_bytes;
+
+	if (bytes <= WAL_SEGMENT_SIZE_MAX)
+		return;
+	r->file_bytes = WAL_SEGMENT_SIZE_MAX;
+	if (r->live)
+		return;
+	wal_reader_fault(r, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, WAL_SEGMENT_SIZE_MAX,
+			 "%" PRIu64 " bytes, no segment is that long", bytes);
+	mark_damaged(r);
+}
+
 static int open_unsealed(struct wal_segment_reader *r, const struct wal_tail *tail)
 {
-	struct wal_walk_source source = {.fd = r->fd,
-					 .file_bytes = r->file_bytes,
-					 .header = &r->header,
-					 .ctx = r,
-					 .block = keep_block};
+	struct wal_walk_source source = {
+		.fd = r->fd, .header = &r->header, .ctx = r, .block = keep_block};
 	int err = 0;
 
 	r->sealed = false;
-	r->info.state = WAL_ACTIVE;
-	info_from_header(r);
-	if (r->file_bytes > WAL_SEGMENT_SIZE_MAX)
-		return wal_reader_fault(r, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, WAL_SEGMENT_SIZE_MAX,
-					"%" PRIu64 " bytes, no segment is that long",
-					r->file_bytes);
 	r->live = tail != NULL;
+	r->info.state = WAL_ACTIVE;
+	cut_to_limit(r);
+	info_from_header(r);
+	source.file_bytes = r->file_bytes;
 	if (tail) {
 		r->tail = *tail;
 	} else {

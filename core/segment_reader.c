@@ -276,7 +276,7 @@ static ssize_t raw_header(struct wal_segment_reader *r, uint8_t *buf, size_t siz
 	enum wal_fault_kind kind = r->info.fault.kind;
 
 	if (kind != WAL_FAULT_NONE && r->info.fault.block == WAL_NO_BLOCK &&
-	    kind != WAL_FAULT_TOO_SHORT) {
+	    kind != WAL_FAULT_TOO_SHORT && kind != WAL_FAULT_TOO_LONG) {
 		r->fault = r->info.fault;
 		return wal_fault_errno(kind);
 	}

@@ -732,6 +732,34 @@ START_TEST(a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again)
 }
 END_TEST
 
+/* R40, at such a size, too. */
+START_TEST(an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count)
+{
+	const off_t size = (off_t)1 << 40;
+	struct wal_segment_info info;
+	struct stat st;
+
+	build_named("the daemon was killed"); /* behind event 200, D at event 20 */
+	ck_assert_int_eq(truncate(store_segment_path(test_path(STORE), 1), size), 0);
+	for (int times = 0; times < 2; times++) {
+		open_state(test_path(STORE));
+		ck_assert_uint_eq(wal_log_current(handle.log), 2);
+		assert_contents(handle.log, times ? 1 : 0);
+		ck_ok(wal_log_segment_info(handle.log, 1, &info));
+		ck_assert_int_eq(info.state, WAL_DAMAGED);
+		ck_kind(info.fault.kind, WAL_FAULT_TOO_LONG);
+		ck_assert(log_noticed(&handle, "no segment is that long"));
+		ck_ok(wal_log_segment_info(handle.log, 2, &info));
+		ck_assert_uint_eq(info.recovery, 0); /* the chain goes on */
+		if (!times)
+			append_lines_to_log(1);
+		ck_ok(close_log());
+	}
+	ck_assert_int_eq(stat(store_segment_path(test_path(STORE), 1), &st), 0);
+	ck_assert_int_eq(st.st_size, size);
+}
+END_TEST
+
 /* R36: the framing is the store's, the sizes come later. */
 START_TEST(a_stored_framing_that_no_longer_fits_is_refused)
 {
@@ -854,6 +882,7 @@ static Suite *recovery_suite(void)
 	tcase_add_test(t, a_directory_of_another_user_becomes_a_store_with_its_mode);
 	tcase_add_test(t, the_error_names_what_takes_the_last_index);
 	tcase_add_test(t, a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again);
+	tcase_add_test(t, an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count);
 	tcase_add_test(t, nothing_is_taken_behind_the_last_index);
 	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,
 			    (int)(sizeof(meta_errors) / sizeof(meta_errors[0])));
