@@ -308,11 +308,8 @@ static int open_finished(struct wal_log *log, uint32_t index, unsigned flags,
 
 	wal_segment_name(index, name);
 	err = wal_segment_reader_open(log->io, log->dirfd, name, index, flags, r, fault);
-	if (err || !look_for_damage(log, *r))
-		return err;
-	err = wal_segment_reader_salvage(*r);
-	if (err)
-		wal_segment_reader_close(*r);
+	if (!err && look_for_damage(log, *r))
+		wal_segment_reader_salvage(*r);
 	return err;
 }
 

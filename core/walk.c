@@ -16,18 +16,19 @@ struct walk {
 	uint32_t block_limit; /* whole blocks that the file can hold */
 	uint8_t *current;     /* the block that tail is in */
 	uint8_t *next;	      /* and the one behind it */
-	uint32_t next_index;  /* what next holds; WAL_NO_BLOCK: nothing */
+	uint32_t asked;	      /* the block that was read last, or could not be */
 	struct wal_tail tail;
 	struct wal_tail left;  /* as it was in front of entering the current block */
 	struct wal_tail group; /* as it was in front of an open MORE group */
 	bool in_group;
 };
 
-static int read_block(const struct walk *w, uint32_t index, uint8_t *block)
+static int read_block(struct walk *w, uint32_t index, uint8_t *block)
 {
 	ssize_t n = wal_pread_full(w->source->fd, block, w->block_size,
 				   (off_t)wal_block_offset(w->block_size, index));
 
+	w->asked = index;
 	if (n < 0)
 		return (int)n;
 	/* A file that is being cut reads as zeros, which no record is. */
@@ -307,6 +308,8 @@ int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail)
 	w.current = buffers;
 	w.next = w.current + w.block_size;
 	err = walk_run(&w, tail);
+	if (err && err != -EUCLEAN)
+		tail->block = w.asked;
 	free(buffers);
 	return err;
 }

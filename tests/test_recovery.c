@@ -732,6 +732,33 @@ START_TEST(a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again)
 }
 END_TEST
 
+/* R33: only the block with the bad sector is lost. */
+START_TEST(whole_blocks_behind_a_bad_sector_can_be_read)
+{
+	struct wal_segment_reader *reader;
+	struct wal_event event;
+	uint64_t last = 0;
+
+	build_named("a bad sector between whole blocks");
+	open_state(test_path(STORE));
+	ck_ok(wal_log_reader_open(handle.log, 1, 0, &reader, NULL));
+	ck_kind(wal_segment_reader_info(reader)->fault.kind, WAL_FAULT_IO);
+	ck_assert_uint_eq(wal_segment_reader_info(reader)->last_event, 330);
+	while (wal_segment_reader_next(reader, &event) == 1)
+		ck_assert_uint_eq(event.id, ++last);
+	ck_assert_uint_eq(last, 125);
+	ck_fails(wal_segment_reader_next(reader, &event), -EIO);
+	ck_assert_int_eq(wal_segment_reader_skip_block(reader), 1);
+	ck_assert_int_eq(wal_segment_reader_next(reader, &event), 1);
+	ck_assert_uint_gt(event.id, 126);
+	for (last = event.id; wal_segment_reader_next(reader, &event) == 1;)
+		ck_assert_uint_eq(event.id, ++last);
+	ck_assert_uint_eq(last, 330);
+	wal_segment_reader_close(reader);
+	ck_ok(close_log());
+}
+END_TEST
+
 /* R40, at such a size, too. */
 START_TEST(an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count)
 {
@@ -883,6 +910,7 @@ static Suite *recovery_suite(void)
 	tcase_add_test(t, the_error_names_what_takes_the_last_index);
 	tcase_add_test(t, a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again);
 	tcase_add_test(t, an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count);
+	tcase_add_test(t, whole_blocks_behind_a_bad_sector_can_be_read);
 	tcase_add_test(t, nothing_is_taken_behind_the_last_index);
 	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,
 			    (int)(sizeof(meta_errors) / sizeof(meta_errors[0])));

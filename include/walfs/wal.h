@@ -250,10 +250,10 @@ int wal_segment_reader_next(struct wal_segment_reader *reader, struct wal_event 
  * For an unsealed segment that is known to be damaged (recovery declared it, or a later
  * segment follows it): whole blocks behind the hole can be read, too. Of a merely torn
  * tail they are no part of the log, so this is never the default. The info is that of
- * all that can be read, and its state WAL_DAMAGED. No effect on others.
- * Return: 0; -EIO, -ENOMEM.
+ * all that can be read, and its state WAL_DAMAGED. Blocks that cannot be read are passed
+ * over. No effect on others.
  */
-int wal_segment_reader_salvage(struct wal_segment_reader *reader);
+void wal_segment_reader_salvage(struct wal_segment_reader *reader);
 
 /*
  * After next() failed: makes it go on with the block behind the one at fault.
