@@ -10,6 +10,19 @@
 
 #include "core/clock.h"
 
+/*
+ * Root may write to another user's store: that user is to be able to open what was made there.
+ * Where it cannot be given away (root of a container, a network) it stays root's.
+ */
+static void give_to_owner(int dirfd, int fd)
+{
+	struct stat dir;
+
+	if (geteuid() == 0 && fstat(dirfd, &dir) == 0 && dir.st_uid != 0 &&
+	    fchown(fd, dir.st_uid, dir.st_gid))
+		return;
+}
+
 static int io_open(const struct wal_io *io, int dirfd, const char *name, int flags, mode_t mode)
 {
 	int fd;
@@ -18,7 +31,12 @@ static int io_open(const struct wal_io *io, int dirfd, const char *name, int fla
 	do {
 		fd = openat(dirfd, name, flags | O_CLOEXEC, mode);
 	} while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	/* Only what is new for sure: the user may have put a link to somebody's file there. */
+	if (flags & O_CREAT && flags & O_EXCL)
+		give_to_owner(dirfd, fd);
+	return fd;
 }
 
 static int io_mkdir(const struct wal_io *io, const char *path, mode_t mode)

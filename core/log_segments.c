@@ -308,11 +308,8 @@ static int open_finished(struct wal_log *log, uint32_t index, unsigned flags,
 
 	wal_segment_name(index, name);
 	err = wal_segment_reader_open(log->io, log->dirfd, name, index, flags, r, fault);
-	if (err || !look_for_damage(log, *r))
-		return err;
-	err = wal_segment_reader_salvage(*r);
-	if (err)
-		wal_segment_reader_close(*r);
+	if (!err && look_for_damage(log, *r))
+		wal_segment_reader_salvage(*r);
 	return err;
 }
 
@@ -563,8 +560,9 @@ static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_ta
 	bool active;
 
 	pthread_mutex_lock(&log->lock);
-	while ((closed = wal_segment_maintainer_find(log, index)) && !log->maintainer.no_space)
+	while (wal_segment_maintainer_sealing(log, index))
 		pthread_cond_wait(&log->maintainer.moved, &log->lock);
+	closed = wal_segment_maintainer_find(log, index);
 	if (closed) {
 		*tail = closed->tail;
 		*fd = open_by_name(log, index); /* the writer is the maintainer's */
@@ -576,6 +574,21 @@ static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_ta
 	}
 	pthread_mutex_unlock(&log->lock);
 	return active || closed;
+}
+
+bool wal_log_seal_join(struct wal_log *log, uint32_t index, struct wal_seal_wait *wait)
+{
+	bool sealing;
+
+	pthread_mutex_lock(&log->lock);
+	sealing = wal_segment_maintainer_sealing(log, index) != NULL;
+	if (sealing) {
+		wait->segment = index;
+		wait->next = log->maintainer.waiting;
+		log->maintainer.waiting = wait;
+	}
+	pthread_mutex_unlock(&log->lock);
+	return sealing;
 }
 
 static int open_live(int fd, uint32_t index, const struct wal_tail *tail,

@@ -157,7 +157,9 @@ int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, i
 	int err;
 
 	*store = (struct wal_meta_store){.io = io};
-	store->fd = open_regular(io, dirfd, O_RDWR | O_CREAT, 0600);
+	store->fd = open_regular(io, dirfd, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (store->fd == -EEXIST)
+		store->fd = open_regular(io, dirfd, O_RDWR, 0);
 	if (store->fd < 0)
 		return store->fd;
 	err = fstat(store->fd, &st) ? -errno : 0;

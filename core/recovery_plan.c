@@ -258,10 +258,8 @@ static void look_at_owner_and_mode(struct wal_recovery *rec)
 	if (fstat(rec->dirfd, &st))
 		return;
 	if (!rec->read_only && geteuid() == 0 && st.st_uid != 0)
-		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
-				    "%s: belongs to user %u; what is made in it now is root's, "
-				    "and that user cannot open it; chown -R it afterwards, or "
-				    "mount as that user",
+		wal_recovery_notice(rec, WAL_NOTICE_INFO,
+				    "%s: belongs to user %u, and so does what root makes in it",
 				    rec->path, (unsigned)st.st_uid);
 	if (!rec->is_new && (st.st_mode & S_IRWXO))
 		wal_recovery_notice(rec, WAL_NOTICE_WARNING,

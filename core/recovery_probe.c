@@ -75,6 +75,19 @@ static bool is_unreadable(const struct wal_plan *plan, int err)
 	return wal_is_media_error(err) || (plan->rec->read_only && !wal_is_out_of_resources(err));
 }
 
+/* What an unsealed segment with a bad sector still shows is for readers, not to decide by (R33). */
+static int open_to_probe(const struct wal_recovery *rec, const char *name, uint32_t index,
+			 struct wal_segment_reader **r, struct wal_fault *fault)
+{
+	int err = wal_segment_reader_open(rec->io, rec->dirfd, name, index, 0, r, fault);
+
+	if (err || (*r)->sealed || (*r)->info.fault.kind != WAL_FAULT_IO)
+		return err;
+	*fault = (*r)->info.fault;
+	wal_segment_reader_close(*r);
+	return -EIO;
+}
+
 static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe *probe)
 {
 	struct wal_recovery *rec = plan->rec;
@@ -84,7 +97,7 @@ static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe
 
 	*probe = (struct wal_probe){.index = index};
 	wal_segment_name(index, name);
-	err = wal_segment_reader_open(rec->io, rec->dirfd, name, index, 0, &r, &probe->fault);
+	err = open_to_probe(rec, name, index, &r, &probe->fault);
 	if (err == -EPROTONOSUPPORT)
 		return wal_error_set(
 			plan->error, err,

@@ -17,9 +17,14 @@
 #define RETRY_S 10u
 #define RETRY_NS (RETRY_S * UINT64_C(1000000000))
 
+struct sealed {
+	uint32_t index;
+	uint64_t bytes; /* of its file; 0: not known */
+};
+
 struct retention {
 	struct wal_log *log;
-	uint32_t *sealed; /* ascending */
+	struct sealed *sealed; /* ascending */
 	size_t count;
 	uint64_t bytes; /* of all of them; only if keep_bytes is set */
 };
@@ -33,7 +38,7 @@ static uint64_t file_bytes(const struct wal_log *log, uint32_t index)
 	return fstatat(log->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : (uint64_t)st.st_size;
 }
 
-/* Finished segments that are not waiting to be sealed, and their sizes. */
+/* Finished segments that are not waiting to be sealed, and their sizes where they are known. */
 static int list_sealed(struct retention *r)
 {
 	struct wal_log *log = r->log;
@@ -44,18 +49,48 @@ static int list_sealed(struct retention *r)
 	r->sealed = malloc((log->entry_count + 1) * sizeof(*r->sealed));
 	current = wal_log_current_index(log);
 	for (i = 0; r->sealed && i < log->entry_count; i++) {
-		struct wal_log_entry *entry = &log->entries[i];
+		const struct wal_log_entry *entry = &log->entries[i];
 
 		if (entry->index == current || entry->damaged ||
 		    wal_segment_maintainer_find(log, entry->index))
 			continue;
-		if (log->asked.keep_bytes && !entry->bytes)
-			entry->bytes = file_bytes(log, entry->index);
-		r->bytes += entry->bytes;
-		r->sealed[r->count++] = entry->index;
+		r->sealed[r->count++] = (struct sealed){entry->index, entry->bytes};
 	}
 	pthread_mutex_unlock(&log->lock);
 	return r->sealed ? 0 : -ENOMEM;
+}
+
+/* So that the next time nobody has to look. */
+static void keep_sizes(const struct retention *r)
+{
+	struct wal_log *log = r->log;
+	size_t i, k = 0;
+
+	pthread_mutex_lock(&log->lock);
+	for (i = 0; i < log->entry_count; i++) {
+		while (k < r->count && r->sealed[k].index < log->entries[i].index)
+			k++;
+		if (k < r->count && r->sealed[k].index == log->entries[i].index)
+			log->entries[i].bytes = r->sealed[k].bytes;
+	}
+	pthread_mutex_unlock(&log->lock);
+}
+
+/* The first time it asks the disk for each of perhaps very many: appends do not wait for that. */
+static void add_sizes(struct retention *r)
+{
+	bool asked = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (!r->sealed[i].bytes) {
+			r->sealed[i].bytes = file_bytes(r->log, r->sealed[i].index);
+			asked = true;
+		}
+		r->bytes += r->sealed[i].bytes;
+	}
+	if (asked)
+		keep_sizes(r);
 }
 
 static bool is_too_old(const struct retention *r, const struct wal_segment_info *info)
@@ -137,9 +172,7 @@ static bool remove_due(struct retention *r)
 	size_t i;
 
 	for (i = 0; r->count > 0; i++) {
-		uint32_t index = r->sealed[i];
-
-		if (wal_log_segment_info(r->log, index, &info))
+		if (wal_log_segment_info(r->log, r->sealed[i].index, &info))
 			memset(&info, 0, sizeof(info)); /* cannot be looked at: it stays */
 		else if (info.state == WAL_SEALED) {
 			if (!is_due(r, &info) || remove_segment(r, &info))
@@ -158,14 +191,17 @@ bool wal_log_retain(struct wal_log *log)
 {
 	const struct wal_log_options *asked = &log->asked;
 	struct retention r = {.log = log};
-	bool removed = false;
+	bool removed;
 
 	if (!asked->keep_segments && !asked->keep_bytes && !asked->keep_age_s)
 		return false;
 	if (wal_clock_ns() < log->retention_failure.retry_ns)
 		return false;
-	if (list_sealed(&r) == 0)
-		removed = remove_due(&r);
+	if (list_sealed(&r))
+		return false;
+	if (asked->keep_bytes)
+		add_sizes(&r);
+	removed = remove_due(&r);
 	free(r.sealed);
 	return removed;
 }

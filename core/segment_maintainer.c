@@ -55,6 +55,23 @@ static void sync_data(struct wal_log *log, struct wal_closed *closed)
 	pthread_cond_broadcast(&m->moved);
 }
 
+/* Lock held. A segment is not waiting to be sealed any more, or has no space for that. */
+static void tell_sealed(struct wal_log *log)
+{
+	struct wal_segment_maintainer *m = &log->maintainer;
+	struct wal_seal_wait **link = &m->waiting, *wait;
+
+	pthread_cond_broadcast(&m->moved);
+	while ((wait = *link)) {
+		if (wal_segment_maintainer_sealing(log, wait->segment)) {
+			link = &wait->next;
+			continue;
+		}
+		*link = wait->next;
+		wait->done(wait);
+	}
+}
+
 /* A log that failed seals nothing: what is there is for recovery to judge. */
 static void drop_all(struct wal_log *log)
 {
@@ -64,7 +81,7 @@ static void drop_all(struct wal_log *log)
 		wal_committer_leave(log, m->queue[m->count - 1].info.index);
 		wal_segment_writer_close(&m->queue[--m->count].writer, false);
 	}
-	pthread_cond_broadcast(&m->moved);
+	tell_sealed(log);
 }
 
 /* Told once each way. */
@@ -91,7 +108,7 @@ static void seal_later(struct wal_log *log, uint32_t index, int err)
 		m->left_unsealed = true;
 		drop_all(log);
 	}
-	pthread_cond_broadcast(&m->moved);
+	tell_sealed(log);
 }
 
 /* Lock held, dropped while the disk works. */
@@ -122,7 +139,7 @@ static void seal_oldest(struct wal_log *log)
 	}
 	m->count--;
 	memmove(m->queue, m->queue + 1, m->count * sizeof(m->queue[0]));
-	pthread_cond_broadcast(&m->moved);
+	tell_sealed(log);
 }
 
 /* Lock held. Is there something to do at once? */
@@ -230,6 +247,11 @@ const struct wal_closed *wal_segment_maintainer_find(const struct wal_log *log, 
 			return &m->queue[i];
 	}
 	return NULL;
+}
+
+const struct wal_closed *wal_segment_maintainer_sealing(const struct wal_log *log, uint32_t index)
+{
+	return log->maintainer.no_space ? NULL : wal_segment_maintainer_find(log, index);
 }
 
 bool wal_segment_maintainer_owes(const struct wal_log *log, uint32_t index)

@@ -36,6 +36,7 @@ struct wal_segment_maintainer {
 	bool urgent;	    /* somebody waits for that: try at once */
 	uint64_t tried;	    /* seals so far */
 	bool left_unsealed; /* at the end, for lack of space */
+	struct wal_seal_wait *waiting; /* to be told that their segment is sealed */
 	bool stop;
 };
 
@@ -46,6 +47,11 @@ void wal_segment_maintainer_add(struct wal_log *log, const struct wal_segment_wr
 				uint64_t closed_ns);
 /* Lock held. The closed segment with this index, or NULL. */
 const struct wal_closed *wal_segment_maintainer_find(const struct wal_log *log, uint32_t index);
+/*
+ * Lock held. The same, unless it stays as it is for now, because it found no space: its file is
+ * about to be cut and is not for reading.
+ */
+const struct wal_closed *wal_segment_maintainer_sealing(const struct wal_log *log, uint32_t index);
 /* Lock held. Is a segment before this one not synced yet? */
 bool wal_segment_maintainer_owes(const struct wal_log *log, uint32_t index);
 /*

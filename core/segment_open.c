@@ -264,29 +264,59 @@ static int keep_block(void *ctx, const struct wal_block_header *header,
 	return 0;
 }
 
+/* R40: what no segment can have is not looked at, so that it takes no time, however much it is. */
+static void cut_to_limit(struct wal_segment_reader *r)
+{
+	uint64_t bytes = r->file_bytes;
+
+	if (bytes <= WAL_SEGMENT_SIZE_MAX)
+		return;
+	r->file_bytes = WAL_SEGMENT_SIZE_MAX;
+	if (r->live)
+		return;
+	wal_reader_fault(r, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, WAL_SEGMENT_SIZE_MAX,
+			 "%" PRIu64 " bytes, no segment is that long", bytes);
+	mark_damaged(r);
+}
+
+static int walk_to(struct wal_segment_reader *r, uint64_t file_bytes)
+{
+	const struct wal_walk_source source = {.fd = r->fd,
+					       .file_bytes = file_bytes,
+					       .header = &r->header,
+					       .ctx = r,
+					       .block = keep_block};
+
+	r->blocks_count = 0;
+	return wal_walk(&source, &r->tail);
+}
+
+/* R33: the disk does not give a block back. The events in front of that are there all the same. */
+static int walk(struct wal_segment_reader *r)
+{
+	int err = walk_to(r, r->file_bytes);
+	uint64_t bad = wal_block_offset(r->header.block_size, r->tail.block);
+
+	if (err == -EUCLEAN || !wal_is_media_error(err) || walk_to(r, bad))
+		return err;
+	wal_reader_io_fault(r, bad, err);
+	mark_damaged(r);
+	return 0;
+}
+
 static int open_unsealed(struct wal_segment_reader *r, const struct wal_tail *tail)
 {
-	struct wal_walk_source source = {.fd = r->fd,
-					 .file_bytes = r->file_bytes,
-					 .header = &r->header,
-					 .ctx = r,
-					 .block = keep_block};
 	int err = 0;
 
 	r->sealed = false;
-	r->info.state = WAL_ACTIVE;
-	info_from_header(r);
-	if (r->file_bytes > WAL_SEGMENT_SIZE_MAX)
-		return wal_reader_fault(r, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, WAL_SEGMENT_SIZE_MAX,
-					"%" PRIu64 " bytes, no segment is that long",
-					r->file_bytes);
 	r->live = tail != NULL;
-	if (tail) {
+	r->info.state = WAL_ACTIVE;
+	cut_to_limit(r);
+	info_from_header(r);
+	if (tail)
 		r->tail = *tail;
-	} else {
-		r->blocks_count = 0;
-		err = wal_walk(&source, &r->tail);
-	}
+	else
+		err = walk(r);
 	if (err == -EUCLEAN)
 		return wal_reader_fault(
 			r,
@@ -358,30 +388,26 @@ static int open_seal_lost(struct wal_segment_reader *r, enum wal_fault_kind kind
 	return 0;
 }
 
-int wal_segment_reader_salvage(struct wal_segment_reader *r)
+void wal_segment_reader_salvage(struct wal_segment_reader *r)
 {
 	uint32_t size = r->header.block_size, block, last = 0;
 
-	if (r->sealed || r->live || r->salvaged || r->tail.behind_end == r->tail.offset)
-		return 0;
+	if (r->sealed || r->live || r->salvaged ||
+	    (r->tail.behind_end == r->tail.offset && r->info.fault.kind != WAL_FAULT_IO))
+		return;
 	for (block = r->tail.block + 1; wal_block_offset(size, block) + size <= r->file_bytes;
 	     block++) {
-		int err = wal_reader_load_block(r, block);
-
-		if (err == -EIO)
-			return err;
-		if (!err)
+		if (!wal_reader_load_block(r, block))
 			last = block;
 	}
 	r->info.state = WAL_DAMAGED;
 	if (!last)
-		return 0;
+		return;
 	r->salvaged = last + 1;
 	r->info.block_count = r->salvaged;
 	if (info_from_last_block(r, last) == 0)
 		r->info.last_event = r->start.first_event_id + r->start.event_count - 1;
 	r->info.event_count = (uint32_t)(r->info.last_event - r->info.first_event + 1);
-	return 0;
 }
 
 static int check_index(struct wal_segment_reader *r, uint32_t index)

@@ -273,12 +273,12 @@ ssize_t wal_segment_reader_payload(struct wal_segment_reader *r, void *buf, size
 static ssize_t raw_header(struct wal_segment_reader *r, uint8_t *buf, size_t size, uint64_t offset)
 {
 	size_t n = WAL_HEADER_AREA - offset < size ? WAL_HEADER_AREA - (size_t)offset : size;
-	enum wal_fault_kind kind = r->info.fault.kind;
+	const struct wal_fault *fault = &r->info.fault;
 
-	if (kind != WAL_FAULT_NONE && r->info.fault.block == WAL_NO_BLOCK &&
-	    kind != WAL_FAULT_TOO_SHORT) {
-		r->fault = r->info.fault;
-		return wal_fault_errno(kind);
+	if (fault->kind != WAL_FAULT_NONE && fault->block == WAL_NO_BLOCK &&
+	    fault->offset < WAL_HEADER_AREA) {
+		r->fault = *fault;
+		return wal_fault_errno(fault->kind);
 	}
 	memcpy(buf, r->area + offset, n);
 	return (ssize_t)n;

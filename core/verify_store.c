@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/io.h"
 #include "core/meta_store.h"
 #include "core/segment_reader.h"
 #include "core/store.h"
@@ -24,13 +25,15 @@ struct store_check {
 	bool has_meta;
 	bool has_log; /* meta.log is known */
 	uint32_t looking_at;
+	uint32_t last_sealed; /* the last valid sealed one, when the check began; 0: none */
 
 	/* The segment before. */
 	bool known;
 	uint32_t index;
 	uint64_t chain;
 	uint64_t next_event;
-	uint64_t end; /* its file's, or of its last event if it is not sealed */
+	bool ends_unsealed; /* it is not sealed, and nothing was found wrong in it */
+	uint64_t end;	    /* its file's, or of its last event if it is not sealed */
 	bool saw_durable; /* the segment that D is in was there, and reaches it */
 };
 
@@ -65,13 +68,20 @@ static void check_log(struct store_check *c, const struct wal_segment_reader *r)
 	report(c, r->info.index, WAL_FAULT_OTHER_LOG, WAL_HEADER_AREA, "log %s", uuid);
 }
 
-/* A new chain behind a segment with nothing wrong in it: recovery missed events there. */
-static void check_gap(struct store_check *c, const struct wal_segment_reader *r)
+/*
+ * A new chain behind a segment with nothing wrong in it: recovery missed something there. It
+ * seals what it finds whole.
+ */
+static void check_restart(struct store_check *c, const struct wal_segment_reader *r)
 {
 	if (c->index && r->header.first_event_id > c->next_event)
 		report(c, c->index, WAL_FAULT_POSITION, c->end, "segment %" PRIu32
 		       " begins with event %" PRIu64 ", the last one before it is %" PRIu64,
 		       r->info.index, r->header.first_event_id, c->next_event - 1);
+	else if (c->ends_unsealed)
+		report(c, c->index, WAL_FAULT_POSITION, c->end,
+		       "it is not sealed, and segment %" PRIu32 " begins a new chain",
+		       r->info.index);
 }
 
 /* Chain and ids go on from the segment before; a new chain only where recovery began one. */
@@ -87,7 +97,7 @@ static void check_link(struct store_check *c, const struct wal_segment_reader *r
 		return;
 	if (wal_chain_is_restart(c->meta.log, r->info.index, r->header.prev_chain,
 				 r->info.recovery)) {
-		check_gap(c, r);
+		check_restart(c, r);
 		return;
 	}
 	if (r->header.prev_chain != c->chain)
@@ -99,12 +109,24 @@ static void check_link(struct store_check *c, const struct wal_segment_reader *r
 		       c->next_event);
 }
 
-static int remember(struct store_check *c, const struct wal_segment_reader *r)
+/* R37: segments are sealed in order. Return: whether that was kept. */
+static bool check_order(struct store_check *c, const struct wal_segment_reader *r)
+{
+	if (!c->ends_unsealed || r->info.index >= c->last_sealed)
+		return true;
+	report(c, r->info.index, WAL_FAULT_POSITION, r->tail.offset,
+	       "it is not sealed, and segment %" PRIu32 " is", c->last_sealed);
+	return false;
+}
+
+/* faults: that were found in it. */
+static int remember(struct store_check *c, const struct wal_segment_reader *r, uint64_t faults)
 {
 	const struct wal_durable *d = &c->meta.durable;
 	int err = 0;
 
-	c->known = r->info.state != WAL_DAMAGED;
+	c->ends_unsealed = !faults && !r->sealed;
+	c->known = check_order(c, r) && r->info.state != WAL_DAMAGED;
 	c->index = r->info.index;
 	c->next_event = r->info.last_event + 1;
 	c->chain = r->info.chain;
@@ -153,6 +175,7 @@ static int check_segment(struct store_check *c, uint32_t index)
 {
 	struct wal_segment_reader *r;
 	char name[WAL_NAME_MAX];
+	uint64_t before;
 	int err;
 
 	c->looking_at = index;
@@ -168,11 +191,56 @@ static int check_segment(struct store_check *c, uint32_t index)
 	check_log(c, r);
 	check_link(c, r);
 	note_torn_tail(c, r, name);
+	before = c->result->faults;
 	err = wal_verify_reader(r, name, c->options, c->result, &c->progress);
 	if (!err)
-		err = remember(c, r);
+		err = remember(c, r, c->result->faults - before);
 	wal_segment_reader_close(r);
 	return err;
+}
+
+/* Most often it is plain that there is none, without walking through the segment. */
+static bool has_seal(const struct store_check *c, const char *name)
+{
+	struct wal_disk_segment_header seal = {0};
+	struct stat st;
+	int fd;
+
+	if (fstatat(c->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
+		return false;
+	fd = openat(c->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (wal_pread_full(fd, &seal, sizeof(seal), WAL_SEAL_HEADER_OFFSET) < 0)
+		memset(&seal, 0, sizeof(seal));
+	close(fd);
+	return !wal_is_zero(&seal, sizeof(seal));
+}
+
+static bool is_valid_and_sealed(const struct store_check *c, uint32_t index)
+{
+	struct wal_segment_reader *r;
+	char name[WAL_NAME_MAX];
+	bool sealed;
+
+	wal_segment_name(index, name);
+	if (!has_seal(c, name) ||
+	    wal_segment_reader_open(c->options->io, c->dirfd, name, index, 0, &r, NULL))
+		return false;
+	sealed = r->sealed && r->info.state == WAL_SEALED;
+	wal_segment_reader_close(r);
+	return sealed;
+}
+
+/* Found before the others are looked at: all below it are sealed by then, also beside a daemon. */
+static void find_last_sealed(struct store_check *c)
+{
+	size_t i;
+
+	for (i = c->list.count; i-- > 0 && !c->last_sealed;) {
+		if (is_valid_and_sealed(c, c->list.segments[i]))
+			c->last_sealed = c->list.segments[i];
+	}
 }
 
 /* Indexes between two that are there. */
@@ -253,6 +321,7 @@ static int check_store(struct store_check *c, const char *path, struct wal_error
 	err = wal_store_list_read(c->dirfd, &c->list);
 	if (!err) {
 		sum_sizes(c);
+		find_last_sealed(c);
 		err = check_all(c);
 	}
 	wal_store_list_destroy(&c->list);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/io.h"
 
@@ -15,18 +16,19 @@ struct walk {
 	uint32_t block_limit; /* whole blocks that the file can hold */
 	uint8_t *current;     /* the block that tail is in */
 	uint8_t *next;	      /* and the one behind it */
-	uint32_t next_index;  /* what next holds; WAL_NO_BLOCK: nothing */
+	uint32_t asked;	      /* the block that was read last, or could not be */
 	struct wal_tail tail;
 	struct wal_tail left;  /* as it was in front of entering the current block */
 	struct wal_tail group; /* as it was in front of an open MORE group */
 	bool in_group;
 };
 
-static int read_block(const struct walk *w, uint32_t index, uint8_t *block)
+static int read_block(struct walk *w, uint32_t index, uint8_t *block)
 {
 	ssize_t n = wal_pread_full(w->source->fd, block, w->block_size,
 				   (off_t)wal_block_offset(w->block_size, index));
 
+	w->asked = index;
 	if (n < 0)
 		return (int)n;
 	/* A file that is being cut reads as zeros, which no record is. */
@@ -179,15 +181,31 @@ static int walk_on(struct walk *w)
 	return entered;
 }
 
+/*
+ * The first block from i on that is not all in a hole, which reads as zeros: where a segment was
+ * preallocated and not written yet, or is sparse, that may be gigabytes. Where a file system does
+ * not know of holes, all is data.
+ */
+static uint32_t skip_hole(const struct walk *w, uint32_t i)
+{
+	uint64_t offset = wal_block_offset(w->block_size, i);
+	off_t data = lseek(w->source->fd, (off_t)offset, SEEK_DATA);
+
+	if (data < 0)
+		return errno == ENXIO ? WAL_NO_BLOCK : i; /* a hole to the end, or not known */
+	return i + (uint32_t)(((uint64_t)data - offset) / w->block_size);
+}
+
 /* Finds the end of the last byte behind the tail that is not zero. */
 static int look_behind(struct walk *w, uint64_t *end)
 {
 	uint32_t from = (uint32_t)WAL_BLOCK_HEADER + w->tail.at;
-	uint32_t i, size;
+	uint32_t i = w->tail.block, size;
 	int err;
 
-	*end = wal_block_offset(w->block_size, w->tail.block) + from;
-	for (i = w->tail.block; wal_block_offset(w->block_size, i) < w->source->file_bytes; i++) {
+	*end = wal_block_offset(w->block_size, i) + from;
+	for (; wal_block_offset(w->block_size, i) < w->source->file_bytes;
+	     i = skip_hole(w, i + 1)) {
 		err = read_block(w, i, w->next);
 		if (err)
 			return err;
@@ -290,6 +308,8 @@ int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail)
 	w.current = buffers;
 	w.next = w.current + w.block_size;
 	err = walk_run(&w, tail);
+	if (err && err != -EUCLEAN)
+		tail->block = w.asked;
 	free(buffers);
 	return err;
 }

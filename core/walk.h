@@ -40,7 +40,8 @@ struct wal_walk_source {
  * Walks, then looks for bytes that are not zero behind the tail. Where a daemon is
  * appending meanwhile, what it appended is walked too.
  * Return: 0 (tail->event_count may be 0); -EUCLEAN if not even META(SEGMENT) is there
- * (tail->stop says why); -EIO, -ENOMEM, or what block() returned.
+ * (tail->stop says why); -EIO, if tail->block cannot be read; -ENOMEM, or what block()
+ * returned.
  */
 int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail);
 

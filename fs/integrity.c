@@ -224,18 +224,6 @@ static void check_log(void *ctx, const char *name, const struct wal_segment_info
 	wal_uuid_format(info->log, run->other_log.detail);
 }
 
-/* Opening a segment that is being sealed waits for that, which is short. */
-static void wait_until_sealed(struct walfs *fs, uint32_t segment)
-{
-	struct wal_segment_info info;
-	struct wal_segment_reader *reader;
-
-	if (wal_log_segment_info(fs->log, segment, &info) || info.state != WAL_SEALING)
-		return;
-	if (wal_log_reader_open(fs->log, segment, 0, &reader, NULL) == 0)
-		wal_segment_reader_close(reader);
-}
-
 /* Return: 0 and text, or -errno if it could not be looked at. */
 static int verify(struct check_job *check, char text[WALFS_VALUE_MAX])
 {
@@ -252,7 +240,6 @@ static int verify(struct check_job *check, char text[WALFS_VALUE_MAX])
 	char name[WAL_NAME_MAX], what[WALFS_VALUE_MAX - 16];
 	int error;
 
-	wait_until_sealed(fs, check->segment);
 	wal_segment_name(check->segment, name);
 	error = wal_verify_segment(wal_log_dirfd(fs->log), name, check->segment, &options,
 				   &result);
@@ -378,6 +365,7 @@ static void start(fuse_req_t req, uint32_t segment, size_t size,
 		return;
 	}
 	check->job.run = run;
+	check->job.segment = segment;
 	check->req = req;
 	check->segment = segment;
 	check->size = size;

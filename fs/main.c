@@ -290,7 +290,7 @@ static int start(struct walfs *fs)
 	error = mount_session(fs);
 	if (error)
 		return error;
-	error = walfs_workers_start(&fs->workers, &fs->opstats);
+	error = walfs_workers_start(&fs->workers, &fs->opstats, fs->log);
 	if (error)
 		walfs_say(WAL_NOTICE_ERROR, "threads: %s", strerror(-error));
 	return error;

@@ -109,7 +109,10 @@ static void open_later(fuse_req_t req, struct walfs_handle *handle, const struct
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	*open = (struct open_job){.job = {.run = run}, .handle = handle, .req = req, .fi = *fi};
+	*open = (struct open_job){.job = {.run = run, .segment = handle->segment},
+				  .handle = handle,
+				  .req = req,
+				  .fi = *fi};
 	walfs_workers_submit(&handle->fs->workers, &open->job, &handle->strand);
 }
 

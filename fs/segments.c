@@ -145,7 +145,8 @@ void walfs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		return;
 	}
 	*read = (struct read_job){
-		.job = {.run = run},
+		/* that of a finished one has its reader since the open */
+		.job = {.run = run, .segment = handle->kind == WALFS_CURRENT ? handle->segment : 0},
 		.handle = handle,
 		.req = req,
 		.size = size,

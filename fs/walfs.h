@@ -121,27 +121,30 @@ int walfs_check_places(struct walfs_options *options);
 #define WALFS_IO_MAX (1u << 20) /* the largest request that is read or written */
 
 struct walfs_strand;
+struct walfs_workers;
 
 /* Something that takes time. Embedded in what it works on. */
 struct walfs_job {
 	void (*run)(struct walfs_job *job, void *buffer); /* buffer: WALFS_IO_MAX bytes */
+	uint32_t segment; /* not run while this one is being sealed; 0: it does not matter */
+	/* The workers': */
+	struct walfs_workers *workers;
 	struct walfs_strand *strand;
 	struct walfs_job *next;
 	struct walfs_timer timer;
+	struct wal_seal_wait sealed;
 };
 
 struct walfs_job_list {
 	struct walfs_job *first, *last;
 };
 
-/* Jobs of one strand run one at a time and in order. */
+/* Jobs of one strand run one at a time, and in order unless one waits for its segment. */
 struct walfs_strand {
 	struct walfs_job_list waiting;
 	bool busy;
 	void (*idle)(struct walfs_strand *strand); /* called once, after end */
 };
-
-struct walfs_workers;
 
 struct walfs_worker {
 	struct walfs_workers *workers;
@@ -151,16 +154,19 @@ struct walfs_worker {
 
 struct walfs_workers {
 	struct walfs_opstats *opstats;
+	struct wal_log *log;
 	pthread_mutex_t lock; /* protects everything below, and strands */
 	pthread_cond_t wake;
 	struct walfs_job_list ready;
+	size_t unfinished; /* jobs that were submitted */
 	bool stopping;
 	unsigned count;
 	struct walfs_worker workers[WALFS_WORKERS];
 };
 
 /* Return: 0 or -errno. */
-int walfs_workers_start(struct walfs_workers *workers, struct walfs_opstats *opstats);
+int walfs_workers_start(struct walfs_workers *workers, struct walfs_opstats *opstats,
+			struct wal_log *log);
 /* Finishes every job that was submitted, then ends the threads. */
 void walfs_workers_stop(struct walfs_workers *workers);
 /* strand may be NULL. job->run() answers the request that is being handled, frees the job. */
@@ -319,6 +325,7 @@ struct walfs {
 	struct walfs_handles handles;
 	struct walfs_locks locks;
 	struct walfs_workers workers;
+	struct walfs_strand rotations; /* one at a time: each waits for a seal */
 	struct walfs_checked checked;
 	struct walfs_opstats opstats;
 	struct walfs_busy_poll busy_poll; /* the loop's */

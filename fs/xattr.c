@@ -298,7 +298,7 @@ void walfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	}
 	rotate->job.run = run_rotate;
 	rotate->req = req;
-	walfs_workers_submit(&fs->workers, &rotate->job, NULL);
+	walfs_workers_submit(&fs->workers, &rotate->job, &fs->rotations);
 }
 
 void walfs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The states R15 to R31: unsealed and sealed segments. */
+/* The states R15 to R31, and R37: unsealed and sealed segments. */
 #include "tests/states_build.h"
 
 #include <string.h>
@@ -390,7 +390,8 @@ void state_durable_at_the_start_of_the_successor(const char *store)
 	state_put(store, &state_two);
 }
 
-void state_declared_damaged_earlier(const char *store)
+/* Segment 1 with the lines to 200, and what recovery began behind it when it found that damaged. */
+static void begin_behind_damage(void)
 {
 	struct oracle_params params;
 
@@ -401,10 +402,60 @@ void state_declared_damaged_earlier(const char *store)
 	params.incarnation = 2;
 	oracle_build(&state_two, &params);
 	append_lines(&state_two, 220);
+}
+
+void state_declared_damaged_earlier(const char *store)
+{
+	begin_behind_damage();
 	state_set_durable(store, &state_two);
 	memset(state_one.bytes + 4096 + 2048, 0, 512);
 	state_put(store, &state_one);
 	state_put(store, &state_two);
+}
+
+/* What was lost was no event, or the disk has given it back since: ids have no gap. */
+void state_declared_damaged_earlier_without_a_gap(const char *store)
+{
+	begin_behind_damage();
+	state_set_durable(store, &state_two);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+}
+
+/* --- R37: below the segments that are examined --------------------------------------------- */
+
+/* state_two sealed; an active segment 3 with the lines to 240 behind it, and D at its end. */
+static void put_below_a_sealed_one(const char *store)
+{
+	state_seal(&state_two);
+	state_begin_after(&state_three, &state_two, 240);
+	state_set_durable(store, &state_three);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+}
+
+void state_damaged_earlier_below_a_sealed_one(const char *store)
+{
+	begin_behind_damage();
+	memset(state_one.bytes + 4096 + 2048, 0, 512);
+	put_below_a_sealed_one(store);
+}
+
+void state_damaged_earlier_below_a_sealed_one_without_a_gap(const char *store)
+{
+	begin_behind_damage();
+	put_below_a_sealed_one(store);
+}
+
+/* A sector with a seal header that is all zeros again: the next segment continues this one. */
+void state_seal_lost_below_a_sealed_one(const char *store)
+{
+	state_begin(200);
+	state_seal(&state_one);
+	state_begin_after(&state_two, &state_one, 220);
+	memset(state_one.bytes + 512, 0, 64);
+	put_below_a_sealed_one(store);
 }
 
 /* --- R25 to R31: sealed -------------------------------------------------------------- */

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +138,52 @@ START_TEST(a_segment_is_readable_while_it_waits_to_be_sealed)
 	}
 	ck_assert_uint_eq(id, 1200);
 	fault.sync_delay_us = 0;
+}
+END_TEST
+
+static void count_done(struct wal_seal_wait *wait)
+{
+	atomic_uint *done = (atomic_uint *)((char *)wait + sizeof(*wait));
+
+	atomic_fetch_add(done, 1);
+}
+
+/* How the segment that is waited for leaves the queue; the first: as it should. */
+static const struct {
+	unsigned op; /* fails */
+	int error;
+} seal_ends[] = {{0, 0}, {OP(TRUNCATE), -ENOSPC}, {OP(TRUNCATE), -EIO}};
+
+START_TEST(who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends)
+{
+	struct {
+		struct wal_seal_wait wait;
+		atomic_uint done;
+	} askers[3] = {{.done = 0}};
+
+	open_log();
+	log_put_lines(&handle, 1, 10);
+	while (stats().ready_segments == 0)
+		usleep(1000);
+	ck_assert(!wal_log_seal_join(wal, 1, &askers[0].wait)); /* active */
+	fault.sync_delay_us = 50000;
+	fault_io_fail_ops(&fault, seal_ends[_i].op, seal_ends[_i].error, 0);
+	while (wal_log_current(wal) == 1)
+		ck_assert_int_eq(log_put(&handle, "until it is full\n"), 1);
+	for (size_t i = 0; i < 3; i++) {
+		askers[i].wait.done = count_done;
+		ck_assert(wal_log_seal_join(wal, 1, &askers[i].wait));
+		ck_assert_uint_eq(askers[i].done, 0);
+	}
+	for (int ms = 0; ms < 5000 && askers[0].done + askers[1].done + askers[2].done < 3; ms++)
+		usleep(1000);
+	ck_assert(!wal_log_seal_join(wal, 1, &askers[0].wait));
+	fault.sync_delay_us = 0;
+	fault_io_reset(&fault);
+	ck_assert_int_eq(wal_log_close(handle.log) != 0, seal_ends[_i].error == -EIO);
+	handle.log = NULL;
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_uint_eq(askers[i].done, 1);
 }
 END_TEST
 
@@ -541,6 +589,43 @@ START_TEST(only_so_many_bytes_are_kept)
 }
 END_TEST
 
+/* A disk that takes long to say how large segment 1 is. */
+static enum { STAT_QUICK, STAT_SLOW, STAT_ASKED, STAT_OVERDUE } _Atomic slow_stat;
+
+/* In front of libc's, for this whole program. */
+int fstatat64(int dirfd, const char *restrict name, struct stat64 *restrict st, int flags);
+
+int fstatat64(int dirfd, const char *restrict name, struct stat64 *restrict st, int flags)
+{
+	if (slow_stat == STAT_SLOW && strcmp(name, "0000000001.wal") == 0) {
+		slow_stat = STAT_ASKED;
+		for (int ms = 0; ms < 3000 && slow_stat == STAT_ASKED; ms++)
+			usleep(1000);
+		if (slow_stat == STAT_ASKED)
+			slow_stat = STAT_OVERDUE;
+	}
+	return (int)syscall(SYS_newfstatat, dirfd, name, st, flags);
+}
+
+START_TEST(nobody_waits_while_retention_asks_how_large_segments_are)
+{
+	open_log();
+	make_segments(5);
+	close_log();
+	handle.options.keep_bytes = 3 * (4096 + TEST_BLOCK) + 100;
+	slow_stat = STAT_SLOW;
+	open_log();
+	for (int ms = 0; ms < 5000 && slow_stat == STAT_SLOW; ms++)
+		usleep(1000);
+	log_put_lines(&handle, 51, 60);
+	ck_assert_int_eq(slow_stat, STAT_ASKED); /* and not answered yet */
+	slow_stat = STAT_QUICK;
+	wait_for_segments(3);
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
 START_TEST(what_is_too_old_is_removed_but_one_sealed_segment_is_kept)
 {
 	handle.options.keep_age_s = 3600;
@@ -798,6 +883,7 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, nothing_is_removed_unless_an_option_says_so);
 	tcase_add_test(t, only_so_many_segments_are_kept);
 	tcase_add_test(t, only_so_many_bytes_are_kept);
+	tcase_add_test(t, nobody_waits_while_retention_asks_how_large_segments_are);
 	tcase_add_test(t, what_is_too_old_is_removed_but_one_sealed_segment_is_kept);
 	tcase_add_test(t, a_clock_that_went_back_removes_nothing);
 	tcase_add_test(t, a_damaged_segment_is_evidence_and_stays);
@@ -818,6 +904,7 @@ static Suite *maintenance_suite(void)
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_test(t, a_segment_that_was_rotated_is_sealed_in_the_background);
 	tcase_add_test(t, a_segment_is_readable_while_it_waits_to_be_sealed);
+	tcase_add_loop_test(t, who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends, 0, 3);
 	tcase_add_test(t, writing_waits_when_too_many_segments_are_unsealed_and_goes_on);
 	tcase_add_test(t, several_unsealed_segments_are_sealed_by_recovery_and_nothing_is_lost);
 	tcase_add_test(t, a_sync_of_the_end_waits_for_the_segments_before_it);

@@ -348,6 +348,31 @@ START_TEST(recovery_makes_of_it_what_the_table_says)
 }
 END_TEST
 
+static void note_segment(void *ctx, const char *name, const struct wal_fault *found)
+{
+	uint32_t *segments = ctx;
+
+	(void)name;
+	if (found->segment < 32)
+		*segments |= UINT32_C(1) << found->segment;
+}
+
+/* What the log calls damaged, a check of the store does too. */
+static void assert_verify_names_damage(void)
+{
+	uint32_t segments = 0;
+	const struct wal_verify_options options = {.ctx = &segments, .fault = note_segment};
+	struct wal_verify_result result;
+
+	disk_is_bad = true;
+	ck_ok(wal_verify_store(test_path(STORE), &options, &result, NULL));
+	disk_is_bad = false;
+	ck_state(segments & UINT32_C(1) << state->damaged, "verify does not name segment %u",
+		 state->damaged);
+	ck_state(!state->damaged_too || segments & UINT32_C(1) << state->damaged_too,
+		 "verify does not name segment %u", state->damaged_too);
+}
+
 /* Damage is not forgotten when the segments behind it are sealed, and none of them tells of it. */
 START_TEST(damage_stays_damage_behind_sealed_segments)
 {
@@ -367,6 +392,7 @@ START_TEST(damage_stays_damage_behind_sealed_segments)
 	snprintf(name, sizeof(name), "%010u.wal: damaged", state->damaged);
 	ck_state(log_noticed(&handle, name), "nobody is told of %s again", name);
 	ck_ok(close_log());
+	assert_verify_names_damage();
 }
 END_TEST
 
@@ -706,6 +732,61 @@ START_TEST(a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again)
 }
 END_TEST
 
+/* R33: only the block with the bad sector is lost. */
+START_TEST(whole_blocks_behind_a_bad_sector_can_be_read)
+{
+	struct wal_segment_reader *reader;
+	struct wal_event event;
+	uint64_t last = 0;
+
+	build_named("a bad sector between whole blocks");
+	open_state(test_path(STORE));
+	ck_ok(wal_log_reader_open(handle.log, 1, 0, &reader, NULL));
+	ck_kind(wal_segment_reader_info(reader)->fault.kind, WAL_FAULT_IO);
+	ck_assert_uint_eq(wal_segment_reader_info(reader)->last_event, 330);
+	while (wal_segment_reader_next(reader, &event) == 1)
+		ck_assert_uint_eq(event.id, ++last);
+	ck_assert_uint_eq(last, 125);
+	ck_fails(wal_segment_reader_next(reader, &event), -EIO);
+	ck_assert_int_eq(wal_segment_reader_skip_block(reader), 1);
+	ck_assert_int_eq(wal_segment_reader_next(reader, &event), 1);
+	ck_assert_uint_gt(event.id, 126);
+	for (last = event.id; wal_segment_reader_next(reader, &event) == 1;)
+		ck_assert_uint_eq(event.id, ++last);
+	ck_assert_uint_eq(last, 330);
+	wal_segment_reader_close(reader);
+	ck_ok(close_log());
+}
+END_TEST
+
+/* R40, at such a size, too. */
+START_TEST(an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count)
+{
+	const off_t size = (off_t)1 << 40;
+	struct wal_segment_info info;
+	struct stat st;
+
+	build_named("the daemon was killed"); /* behind event 200, D at event 20 */
+	ck_assert_int_eq(truncate(store_segment_path(test_path(STORE), 1), size), 0);
+	for (int times = 0; times < 2; times++) {
+		open_state(test_path(STORE));
+		ck_assert_uint_eq(wal_log_current(handle.log), 2);
+		assert_contents(handle.log, times ? 1 : 0);
+		ck_ok(wal_log_segment_info(handle.log, 1, &info));
+		ck_assert_int_eq(info.state, WAL_DAMAGED);
+		ck_kind(info.fault.kind, WAL_FAULT_TOO_LONG);
+		ck_assert(log_noticed(&handle, "no segment is that long"));
+		ck_ok(wal_log_segment_info(handle.log, 2, &info));
+		ck_assert_uint_eq(info.recovery, 0); /* the chain goes on */
+		if (!times)
+			append_lines_to_log(1);
+		ck_ok(close_log());
+	}
+	ck_assert_int_eq(stat(store_segment_path(test_path(STORE), 1), &st), 0);
+	ck_assert_int_eq(st.st_size, size);
+}
+END_TEST
+
 /* R36: the framing is the store's, the sizes come later. */
 START_TEST(a_stored_framing_that_no_longer_fits_is_refused)
 {
@@ -828,6 +909,8 @@ static Suite *recovery_suite(void)
 	tcase_add_test(t, a_directory_of_another_user_becomes_a_store_with_its_mode);
 	tcase_add_test(t, the_error_names_what_takes_the_last_index);
 	tcase_add_test(t, a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again);
+	tcase_add_test(t, an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count);
+	tcase_add_test(t, whole_blocks_behind_a_bad_sector_can_be_read);
 	tcase_add_test(t, nothing_is_taken_behind_the_last_index);
 	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,
 			    (int)(sizeof(meta_errors) / sizeof(meta_errors[0])));

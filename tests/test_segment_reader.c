@@ -2,11 +2,15 @@
 /* core/segment_reader: what it gives back is what the oracle finds in the same image. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/segment_reader.h"
 #include "tests/support.h"
 
 #define SEGMENT "0000000001.wal"
@@ -631,6 +635,75 @@ START_TEST(the_walk_ends_at_any_prefix_where_the_document_says)
 }
 END_TEST
 
+/* Bytes that this process has asked read(2) and pread(2) for and got, as the kernel counts them. */
+static uint64_t bytes_read(void)
+{
+	FILE *file = fopen("/proc/self/io", "r");
+	uint64_t bytes;
+
+	ck_assert_msg(file && fscanf(file, "rchar: %" SCNu64, &bytes) == 1, "/proc/self/io");
+	fclose(file);
+	return bytes;
+}
+
+/* Where the walk sees the last byte behind the events. */
+static uint64_t find_behind_end(void)
+{
+	uint64_t end;
+
+	open_reader();
+	ck_assert_uint_eq(reader->info.event_count, truth.event_count);
+	end = reader->tail.behind_end;
+	wal_segment_reader_close(reader);
+	reader = NULL;
+	return end;
+}
+
+/* Where in a file of the largest size a byte stands; the last one of its block, the first ... */
+static const uint64_t far_bytes[] = {
+	4096 + 100 * TEST_BLOCK - 1,
+	4096 + 100 * TEST_BLOCK,
+	4096 + 1000 * TEST_BLOCK + 17,
+	WAL_SEGMENT_SIZE_MAX - TEST_BLOCK - 1,
+	WAL_SEGMENT_SIZE_MAX - 1,
+};
+
+START_TEST(a_hole_behind_the_events_is_not_read_and_what_is_behind_it_is_found)
+{
+	uint64_t before = bytes_read();
+
+	file_resize(test_path(SEGMENT), WAL_SEGMENT_SIZE_MAX);
+	ck_assert_uint_eq(find_behind_end(), oracle_end(&image));
+	for (size_t i = 0; i < sizeof(far_bytes) / sizeof(far_bytes[0]); i++) {
+		file_patch(test_path(SEGMENT), far_bytes[i], "x", 1);
+		ck_assert_uint_eq(find_behind_end(), far_bytes[i] + 1);
+	}
+	ck_assert_uint_lt(bytes_read() - before, 8 << 20);
+}
+END_TEST
+
+/* What is in memory and not on the disk is in a hole as the disk knows it. */
+START_TEST(bytes_that_were_stored_into_preallocated_space_and_not_synced_are_found)
+{
+	const size_t size = 4096 + 1024 * TEST_BLOCK, at = 4096 + 700 * TEST_BLOCK + 5;
+	int fd = open(test_path(SEGMENT), O_RDWR | O_CLOEXEC);
+	char *map;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(posix_fallocate(fd, 0, (off_t)size), 0);
+	ck_assert_uint_eq(find_behind_end(), oracle_end(&image));
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	map[at] = 'x';
+	ck_assert_uint_eq(find_behind_end(), at + 1);
+	map[size - 1] = 'x';
+	ck_assert_uint_eq(find_behind_end(), size);
+	munmap(map, size);
+	ck_assert_uint_eq(find_behind_end(), size);
+	close(fd);
+}
+END_TEST
+
 static void add_reading(TCase *t)
 {
 	tcase_add_test(t, next_gives_every_event_in_order_and_then_the_end);
@@ -670,6 +743,10 @@ static Suite *segment_reader_suite(void)
 		       any_byte_of_an_unsealed_segment_torn_ends_the_walk_where_the_document_says);
 	tcase_add_test(unsealed, any_lost_page_or_sector_ends_the_walk_where_the_document_says);
 	tcase_add_test(unsealed, the_walk_ends_at_any_prefix_where_the_document_says);
+	tcase_add_test(unsealed,
+		       a_hole_behind_the_events_is_not_read_and_what_is_behind_it_is_found);
+	tcase_add_test(unsealed,
+		       bytes_that_were_stored_into_preallocated_space_and_not_synced_are_found);
 	return suite;
 }
 

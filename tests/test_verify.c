@@ -821,6 +821,51 @@ START_TEST(events_below_the_durable_position_that_are_not_there_are_named)
 }
 END_TEST
 
+/* Of the first three, segment _i + 1 has a seal header of zeros: it looks active. */
+START_TEST(a_segment_that_is_not_sealed_below_a_sealed_one_is_named)
+{
+	static const uint8_t none[64];
+
+	file_patch(store_segment_path(test_dir(), (uint32_t)_i + 1), 512, none, sizeof(none));
+	verify_store();
+	if (_i == 2) { /* the last one may be */
+		ck_assert_uint_eq(reported.count, 0);
+		return;
+	}
+	ck_assert_uint_eq(reported.count, 1);
+	expect_fault(WAL_FAULT_POSITION, (uint32_t)_i + 1);
+	ck_assert_uint_eq(reported.faults[0].offset, oracle_end(&images[_i]));
+	ck_assert_str_eq(reported.faults[0].detail, "it is not sealed, and segment 3 is");
+}
+END_TEST
+
+/* Segment 2 sealed or not, and an active segment 3 that begins a new chain without a gap. */
+START_TEST(a_new_chain_behind_a_segment_that_is_not_sealed_is_damage_of_that)
+{
+	static const uint8_t none[64];
+	struct oracle_params params = test_params_after(&images[1]);
+	struct oracle_slot slot;
+
+	params.prev_chain = oracle_chain_restart(test_log, 3);
+	params.recovery = 0x01 /* CHAIN_RESTART */;
+	oracle_image_free(&images[2]);
+	oracle_build(&images[2], &params);
+	append_lines(&images[2], 150);
+	store_put(test_dir(), &images[2]);
+	slot = test_slot(&images[2]);
+	slot.sequence = 30;
+	store_put_slot(test_dir(), &slot);
+	verify_store();
+	ck_assert_uint_eq(reported.count, 0);
+	file_patch(store_segment_path(test_dir(), 2), 512, none, sizeof(none));
+	verify_store();
+	ck_assert_uint_eq(reported.count, 1);
+	expect_fault(WAL_FAULT_POSITION, 2);
+	ck_assert_str_eq(reported.faults[0].detail,
+			 "it is not sealed, and segment 3 begins a new chain");
+}
+END_TEST
+
 START_TEST(a_segment_that_does_not_continue_the_one_before_is_named)
 {
 	struct oracle_params params = images[1].params;
@@ -1017,6 +1062,8 @@ static void add_store_tests(Suite *suite)
 	tcase_add_test(t, a_missing_last_segment_is_known_from_the_durable_position);
 	tcase_add_test(t, events_below_the_durable_position_that_are_not_there_are_named);
 	tcase_add_test(t, a_segment_that_does_not_continue_the_one_before_is_named);
+	tcase_add_loop_test(t, a_segment_that_is_not_sealed_below_a_sealed_one_is_named, 0, 3);
+	tcase_add_test(t, a_new_chain_behind_a_segment_that_is_not_sealed_is_damage_of_that);
 	tcase_add_test(t, a_gap_in_the_ids_is_named);
 	tcase_add_test(t, a_segment_of_another_log_is_named);
 	tcase_add_test(t, swapped_segments_are_both_named);

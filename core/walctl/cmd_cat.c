@@ -124,8 +124,11 @@ static bool pass_damage(struct cat *cat, const char *file, struct wal_segment_re
 	const struct wal_segment_info *info = wal_segment_reader_info(reader);
 	const struct wal_fault *fault = wal_segment_reader_fault(reader);
 	bool cut = fault->kind == WAL_FAULT_TOO_SHORT;
+	bool said = info->fault.kind == fault->kind &&
+		    (cut || (info->fault.block == WAL_NO_BLOCK &&
+			     info->fault.offset == fault->offset)); /* at the start */
 
-	if (!cut || info->fault.kind != fault->kind) /* else that was said at the start */
+	if (!said)
 		report(cat, file, error, fault);
 	return !cut && wal_segment_reader_skip_block(reader);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -19,6 +20,7 @@ struct verify {
 	bool json;
 	bool no_progress;
 	bool direct;
+	unsigned threads; /* 0: as many as fit */
 	json_t *paths; /* --json: all of these, otherwise none */
 	json_t *files;
 	json_t *faults;
@@ -144,6 +146,7 @@ static int verify_target(struct verify *verify, const struct target *target,
 {
 	const struct wal_verify_options options = {
 		.flags = verify->direct ? WAL_READ_DIRECT : 0,
+		.threads = verify->threads,
 		.ctx = verify,
 		.fault = on_fault,
 		.note = on_note,
@@ -254,7 +257,18 @@ static void print_result(struct verify *verify, double seconds)
 	json_print(object);
 }
 
-enum { OPTION_JSON = 256, OPTION_DIRECT, OPTION_NO_PROGRESS };
+#define THREADS_MAX 16 /* as <walfs/wal.h> has it */
+
+static bool parse_threads(const char *text, unsigned *threads)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	*threads = (unsigned)value;
+	return isdigit((unsigned char)text[0]) && !*end && value <= THREADS_MAX;
+}
+
+enum { OPTION_JSON = 256, OPTION_DIRECT, OPTION_THREADS, OPTION_NO_PROGRESS };
 
 static enum status parse(const struct command *command, int argc, char **argv,
 			 struct verify *verify)
@@ -263,6 +277,7 @@ static enum status parse(const struct command *command, int argc, char **argv,
 		{"json", no_argument, NULL, OPTION_JSON},
 		{"quiet", no_argument, NULL, 'q'},
 		{"direct", no_argument, NULL, OPTION_DIRECT},
+		{"threads", required_argument, NULL, OPTION_THREADS},
 		{"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
 		{NULL, 0, NULL, 0},
 	};
@@ -278,6 +293,12 @@ static enum status parse(const struct command *command, int argc, char **argv,
 			break;
 		case OPTION_DIRECT:
 			verify->direct = true;
+			break;
+		case OPTION_THREADS:
+			if (!parse_threads(optarg, &verify->threads))
+				return complain_usage(
+					command, "'%s' is no number of threads (1 to %d, or 0)",
+					optarg, THREADS_MAX);
 			break;
 		case OPTION_NO_PROGRESS:
 			verify->no_progress = true;
@@ -336,6 +357,8 @@ const struct command command_verify = {
 		"  --json          one JSON object: result, totals, paths, files, faults, notes\n"
 		"  -q, --quiet     only the exit status\n"
 		"  --direct        read from the disk, past the page cache, where possible\n"
+		"  --threads N     threads that check blocks, 1 to 16; 0, the default: as many as\n"
+		"                  there are processors, at most 4. The result is the same\n"
 		"  --no-progress   no progress bar (there is one if stderr is a terminal)\n"
 		"  -h, --help      this text\n"
 		"\n"

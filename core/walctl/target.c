@@ -187,11 +187,8 @@ int target_reader(const struct target *target, size_t n, struct wal_segment_read
 	result = wal_segment_reader_open(NULL, target->dirfd, name, target->info.segments[n], 0,
 					 reader, fault);
 	/* Unsealed with another behind it: damaged, if anything is behind its end at all. */
-	if (result || n + 1 >= target->info.segment_count)
-		return result;
-	result = wal_segment_reader_salvage(*reader);
-	if (result)
-		wal_segment_reader_close(*reader);
+	if (!result && n + 1 < target->info.segment_count)
+		wal_segment_reader_salvage(*reader);
 	return result;
 }
 

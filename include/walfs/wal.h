@@ -250,10 +250,10 @@ int wal_segment_reader_next(struct wal_segment_reader *reader, struct wal_event 
  * For an unsealed segment that is known to be damaged (recovery declared it, or a later
  * segment follows it): whole blocks behind the hole can be read, too. Of a merely torn
  * tail they are no part of the log, so this is never the default. The info is that of
- * all that can be read, and its state WAL_DAMAGED. No effect on others.
- * Return: 0; -EIO, -ENOMEM.
+ * all that can be read, and its state WAL_DAMAGED. Blocks that cannot be read are passed
+ * over. No effect on others.
  */
-int wal_segment_reader_salvage(struct wal_segment_reader *reader);
+void wal_segment_reader_salvage(struct wal_segment_reader *reader);
 
 /*
  * After next() failed: makes it go on with the block behind the one at fault.
@@ -554,6 +554,21 @@ void wal_log_position(struct wal_log *log, struct wal_log_position *position);
  * fault of this block, or the first in no block. Those are counted.
  */
 bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_fault *fault);
+
+/* One request to be told that a segment is not being sealed any more. */
+struct wal_seal_wait {
+	/* Must not block or call the log: its lock is held. */
+	void (*done)(struct wal_seal_wait *wait);
+	uint32_t segment;	   /* the log's, and so is the next */
+	struct wal_seal_wait *next;
+};
+
+/*
+ * For who must not wait in wal_log_reader_open(). Return: whether it would wait now; then
+ * done() is called once, when it would not: the segment is sealed, or has no space for that,
+ * or the log failed.
+ */
+bool wal_log_seal_join(struct wal_log *log, uint32_t index, struct wal_seal_wait *wait);
 
 /*
  * A reader on a segment of the log. On the active one it sees what was appended

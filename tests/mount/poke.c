@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -537,6 +539,50 @@ static int cmd_good_pages(char **arg)
 	return 0;
 }
 
+/* Return: whether a thread of a process has this name. */
+static bool is_thread_named(const char *pid, const char *tid, const char *name)
+{
+	char path[300], comm[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/task/%s/comm", pid, tid);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (!fgets(comm, sizeof(comm), file))
+		comm[0] = 0;
+	fclose(file);
+	return strncmp(comm, name, strlen(name)) == 0;
+}
+
+/*
+ * stop-thread PID NAME: stops one thread of a process where it is; it goes on when poke is
+ * killed. The thread should be one that waits, or what it holds stays locked.
+ */
+static int cmd_stop_thread(char **arg)
+{
+	char path[64];
+	struct dirent *entry;
+	pid_t tid = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%s/task", arg[0]);
+	dir = opendir(path);
+	while (dir && !tid && (entry = readdir(dir)))
+		if (is_thread_named(arg[0], entry->d_name, arg[1]))
+			tid = atoi(entry->d_name);
+	if (!tid)
+		die(arg[1]);
+	closedir(dir);
+	if (ptrace(PTRACE_SEIZE, tid, 0, 0) < 0 || ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0 ||
+	    waitpid(tid, NULL, __WALL) != tid)
+		die("ptrace");
+	puts("ok");
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
 struct command {
 	const char *name;
 	int arguments;
@@ -582,6 +628,7 @@ static const struct command commands[] = {
 	{"flip", 2, cmd_flip},
 	{"newer-meta", 1, cmd_newer_meta},
 	{"good-pages", 1, cmd_good_pages},
+	{"stop-thread", 2, cmd_stop_thread},
 };
 
 int main(int argc, char **argv)

@@ -95,6 +95,12 @@ wrong_usage_is_trouble() {
 	walctl_is 2 verify -x "$store"
 	holds err '-x is not an option here'
 	walctl_is 2 verify --json -q "$store"
+	for threads in 17 -1 +1 '' ' 1' 1x x 99999999999999999999; do
+		walctl_is 2 verify --threads "$threads" "$store"
+		holds err 'is no number of threads (1 to 16, or 0)'
+	done
+	walctl_is 2 verify --threads
+	holds err '--threads needs a value'
 	walctl_is 2 cat --from
 	holds err '--from needs a value'
 	for id in 0 -1 +1 '' ' 1' 1x x 99999999999999999999; do

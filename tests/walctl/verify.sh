@@ -125,6 +125,29 @@ lost_durable_events_are_named() {
 	grep -qE 'segment missing|events that were durable are not there' out
 }
 
+threads_change_nothing_of_what_is_found() {
+	lines 1 20000 | sed '$a @@rotate' | "$mkstore" -b "$block" -s $((block * 1024)) store
+	flip "store/$one" $((block * 3 + 100)) 1
+	flip "store/$one" $((block * 200 + 7)) 1
+	walctl_is 1 verify store
+	grep -v 'DAMAGED' out >before
+	for threads in 0 1 2 4 16; do
+		walctl_is 1 verify --threads "$threads" store
+		grep -v 'DAMAGED' out | cmp before -
+		walctl_is 1 verify --threads="$threads" -q --direct "store/$one"
+	done
+	walctl_is 0 verify --help
+	holds out '--threads N'
+}
+
+lost_seal_is_named() {
+	copy_store
+	dd if=/dev/zero of="store/$one" bs=64 seek=8 count=1 conv=notrunc status=none
+	walctl_is 1 verify store
+	grep -q "^store/$one: .*not there: it is not sealed, and segment 2 is$" out
+	holds out 'store: DAMAGED, 1 fault: '
+}
+
 torn_tail_is_a_note() {
 	lines 1 100 | "$mkstore" -u -b "$block" -s $((block * 16)) store
 	printf x | dd of="store/$one" bs=1 seek=$((block * 8)) conv=notrunc status=none
@@ -316,6 +339,8 @@ it 'swapped segments are named' swapped_segments_are_named
 it 'a segment of another log is named' segment_of_another_log_is_named
 it 'a cut segment and a longer one are named' cut_and_grown_segments_are_named
 it 'lost durable events are named' lost_durable_events_are_named
+it 'how many threads check changes nothing of what is found' threads_change_nothing_of_what_is_found
+it 'a segment that lost its seal below a sealed one is named' lost_seal_is_named
 it 'damage in the active segment is named' damaged_active_segment_is_named
 it 'a torn tail is a note, and no fault' torn_tail_is_a_note
 it 'a torn tail of a store that was closed in order is damage' torn_tail_of_a_closed_store_is_damage

@@ -76,6 +76,23 @@ case_a_damaged_segment_does_not_end_quietly() {
 	same state "$(attribute state "$mnt/0000000001.wal")" damaged
 }
 
+case_an_active_segment_that_somebody_made_too_long_can_be_read() {
+	mount_log
+	seq 1 10000 | tee -a "$mnt/current" >"$dir/in"
+	kill_log
+	fusermount3 -u "$mnt"
+	truncate -s 5G "$store/0000000001.wal"
+	mount_log
+	cat "$mnt/events/0000000001.log" >"$dir/got" 2>/dev/null && return 1
+	cmp "$dir/got" "$dir/in"
+	same state "$(attribute state "$mnt/0000000001.wal")" damaged
+	grep -q '0000000001.wal: damaged: .*5368709120 bytes, no segment is that long' "$log"
+	same size "$(stat -c %s "$mnt/0000000001.wal")" 4294967296
+	cmp -n 69632 "$store/0000000001.wal" "$mnt/0000000001.wal"
+	echo 'the log goes on' >>"$mnt/current"
+	same last "$(attribute last_event "$mnt/current")" 10001
+}
+
 # It is sound in itself, so that a file in the store's directory would verify.
 case_a_segment_of_another_log_is_damage() {
 	mkdir "$dir/other"

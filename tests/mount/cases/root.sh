@@ -27,14 +27,43 @@ case_root_other_users_need_allow_other_and_the_modes() {
 	same rotated "$(ls "$mnt"/*.wal | wc -l)" 1
 }
 
-case_root_is_told_that_a_store_belongs_to_another_user() {
+case_root_gives_what_it_makes_in_the_store_of_another_user_to_that_user() {
+	local user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 	mount_log
 	unmount_log
 	if grep -q 'belongs to user' "$log"; then return 1; fi
+	same "of root" "$(find "$store" ! -uid 0)" ''
 	chown -R 65534:65534 "$store"
 	mount_log
-	unmount_log
 	grep -q 'belongs to user 65534' "$log"
+	echo torn >>"$mnt/current"
+	kill_log
+	fusermount3 -u "$mnt"
+	# wal.meta is made again, and a tail is cut off
+	rm "$store/wal.meta"
+	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	mount_log
+	echo 'of root' >>"$mnt/current"
+	rotate
+	unmount_log
+	[ "$(find "$store" -name '*.torn-*' | wc -l)" -eq 1 ]
+	same "of others" "$(find "$store" ! -uid 65534 -o ! -gid 65534)" ''
+	chmod 755 "$dir"
+	cp "$walctl" "$dir/"
+	"${user[@]}" "$dir/walctl" verify "$store"
+	same "what root added" "$("${user[@]}" "$dir/walctl" cat "$store" | tail -n 1)" 'of root'
+}
+
+# A link that is there already is no file that root has made.
+case_root_gives_nobody_what_was_there_before() {
+	: >"$dir/mine"
+	mkdir "$store"
+	ln "$dir/mine" "$store/wal.meta"
+	chown 65534:65534 "$store"
+	mount_log
+	unmount_log
+	same owner "$(stat -c %u "$dir/mine")" 0
+	same "of others" "$(find "$store" ! -uid 65534 -printf %f)" wal.meta
 }
 
 # A mount whose program is gone, and that program was not walfs: not ours to clear.

@@ -76,3 +76,67 @@ case_only_the_owner_and_root_may_rotate() {
 	gives ok setxattr "$mnt/current" user.wal.rotate
 	same rotated "$(ls "$mnt")" $'0000000001.wal\ncurrent\nevents'
 }
+
+# in_background COMMAND...: with nothing of it on the case's output.
+in_background() {
+	"$@" >/dev/null 2>&1 &
+	remember $!
+}
+
+# answers COMMAND...: it succeeds within a few seconds; what it printed is in $dir/answer. A
+# request that hangs keeps timeout(1) from ending it.
+answers() {
+	rm -f "$dir/answered"
+	("$@" >"$dir/answer" && touch "$dir/answered") 2>/dev/null &
+	remember $!
+	soon test -e "$dir/answered"
+}
+
+# A disk that is slow to seal, as exactly as it can be had: the thread that seals stands still.
+# Only root may stop another process's thread everywhere.
+case_root_who_waits_for_a_segment_to_be_sealed_holds_up_nobody_else() {
+	local i fd readers=() old=()
+	mount_log
+	seq 1 30000 >>"$mnt/current"
+	rotate
+	seq 1 30000 | tee -a "$mnt/current" >"$dir/second"
+	for ((i = 0; i < 5; i++)); do
+		exec {fd}<"$mnt/current"
+		old+=("$fd")
+	done
+	"$poke" stop-thread "$daemon" walfs-maintain >"$dir/stopped" &
+	local stopper=$!
+	remember "$stopper"
+	soon grep -q ok "$dir/stopped"
+	in_background rotate
+	soon test -e "$mnt/0000000002.wal"
+	echo third >>"$mnt/current"
+	for ((i = 0; i < 5; i++)); do
+		in_background rotate
+		in_background attribute verify "$mnt/0000000002.wal"
+		cat "$mnt/events/0000000002.log" >"$dir/got$i" &
+		readers+=($!)
+		remember $!
+		cat <&"${old[i]}" >"$dir/old$i" &
+		readers+=($!)
+		remember $!
+	done
+	sleep 0.2
+	same state "$(attribute state "$mnt/0000000002.wal")" sealing
+	answers cat "$mnt/0000000001.wal"
+	answers attribute verify "$mnt/0000000001.wal"
+	grep -q ^ok "$dir/answer"
+	answers cat "$mnt/.walfs/status"
+	kill -0 "${readers[@]}"
+	kill "$stopper"
+	wait "${readers[@]}"
+	for ((i = 0; i < 5; i++)); do
+		cmp "$dir/got$i" "$dir/second"
+		cmp "$dir/old$i" "$dir/second"
+	done
+	for fd in "${old[@]}"; do
+		exec {fd}<&-
+	done
+	same state "$(attribute state "$mnt/0000000002.wal")" sealed
+	same third "$(cat "$mnt/events/0000000003.log")" third
+}
