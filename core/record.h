@@ -41,14 +41,20 @@ static inline bool wal_record_checksum_fits(const struct wal_found *found, uint6
 	       wal_from_le32(found->event->event_checksum);
 }
 
-/* The up to seven bytes behind size, as the top of the record's last word. */
-static inline bool wal_record_padding_is_zero(const struct wal_found *found)
+/* The up to seven bytes behind length, as the top of the record's last word. */
+static inline bool wal_padding_is_zero(const struct wal_disk_event *event, size_t length,
+				       size_t span)
 {
-	uint32_t used = found->size % WAL_EVENT_ALIGN;
+	const size_t used = length % WAL_EVENT_ALIGN;
 	wal_le64 last;
 
-	memcpy(&last, (const uint8_t *)found->event + found->span - sizeof(last), sizeof(last));
+	memcpy(&last, (const uint8_t *)event + span - sizeof(last), sizeof(last));
 	return used == 0 || wal_from_le64(last) >> 8 * used == 0;
+}
+
+static inline bool wal_record_padding_is_zero(const struct wal_found *found)
+{
+	return wal_padding_is_zero(found->event, found->size, found->span);
 }
 
 /* wal_record_examine() of a record that has flags. */

@@ -15,7 +15,7 @@
 #include "core/io.h"
 #include "core/thread.h"
 
-#define CHUNK_BYTES (128u << 10)	/* stays in the second cache while it is looked at */
+#define CHUNK_BYTES (256u << 10)	/* stays in the second cache while it is looked at */
 #define DIRECT_CHUNK_BYTES (1u << 20)	/* a disk wants larger requests */
 #define BUFFERED_BYTES_MAX (32u << 20)	/* in all slots: bounds threads where blocks are large */
 #define WORTH_A_THREAD_BYTES (4u << 20) /* of a segment: starting one takes 0.1 ms */
