@@ -22,7 +22,7 @@
 
 static const char usage[] =
 	"usage: bench_core append DIR HOW SIZE EVENTS [SEGMENT_BYTES] [IO]\n"
-	"       bench_core latency DIR rotating|steady ROTATIONS SEGMENT_BYTES PACE_NS [IO]\n"
+	"       bench_core latency DIR rotating|steady|nothing ROTATIONS SEGMENT_BYTES PACE_NS [IO]\n"
 	"       bench_core fill DIR SIZE EVENTS SEGMENT_BYTES\n"
 	"       bench_core replay DIR\n"
 	"       bench_core remove DIR\n"
@@ -39,8 +39,8 @@ static const char usage[] =
 	"         durable   the same, and wal_log_sync at the end\n"
 	"         pwrite    blocks of 64 KiB to one file\n"
 	"         pwrite-durable  and fdatasync each SEGMENT_BYTES (64 MiB) and at the end\n"
-	"latency: of 64-byte appends, one each PACE_NS, with as many rotations, or with none;\n"
-	"         IO: mmap or pwrite\n"
+	"latency: of 64-byte appends, one each PACE_NS, with as many rotations, or with none, or\n"
+	"         of nothing at all, as often: what the machine does; IO: mmap or pwrite\n"
 	"fill:    a store of sealed segments in DIR/store, for replay and walctl verify\n"
 	"replay:  its events through the public reader, a callback each\n";
 
@@ -376,6 +376,7 @@ static int run_append(int argc, char **argv)
 
 #define LATENCY_BYTES 64
 
+/* b: NULL for nothing at all. */
 static void append_paced(struct bench_log *b, struct bench_samples *samples, uint64_t pace_ns)
 {
 	char payload[LATENCY_BYTES] = "an event";
@@ -386,7 +387,8 @@ static void append_paced(struct bench_log *b, struct bench_samples *samples, uin
 		bench_spin_until(next);
 		next += pace_ns;
 		start = bench_now_ns();
-		bench_log_append(b, &record, 1);
+		if (b)
+			bench_log_append(b, &record, 1);
 		bench_samples_add(samples, bench_now_ns() - start);
 	}
 }
@@ -397,11 +399,12 @@ static int run_latency(int argc, char **argv)
 	struct bench_samples samples;
 	uint64_t segment_bytes, pace_ns, cpu_ns, preemptions;
 	struct bench_log log;
-	bool rotating;
+	bool rotating, nothing;
 
 	if (argc < 5)
 		return 2;
 	rotating = strcmp(argv[1], "rotating") == 0;
+	nothing = strcmp(argv[1], "nothing") == 0;
 	segment_bytes = bench_number(argv[3]);
 	pace_ns = bench_number(argv[4]);
 	bench_samples_init(&samples, (size_t)(bench_number(argv[2]) *
@@ -412,7 +415,7 @@ static int run_latency(int argc, char **argv)
 	bench_log_wait_ready(&log);
 	cpu_ns = bench_cpu_ns() - bench_thread_cpu_ns();
 	preemptions = bench_preemptions();
-	append_paced(&log, &samples, pace_ns);
+	append_paced(nothing ? NULL : &log, &samples, pace_ns);
 	preemptions = bench_preemptions() - preemptions;
 	cpu_ns = bench_cpu_ns() - bench_thread_cpu_ns() - cpu_ns;
 	bench_json_begin(argv[1], "append 64 B", bench_samples_part(&samples, 0.9999), "us");

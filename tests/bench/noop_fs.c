@@ -4,8 +4,9 @@
  *
  * It is the daemon itself but for main.c and the operations: the same loop (linked in,
  * not copied), the same requests wanted of the kernel, a fresh node id for every lookup
- * of `current`, which is FOPEN_DIRECT_IO. Its write only replies. Stays in the
- * foreground until it is unmounted or gets SIGTERM or SIGINT.
+ * of `current`, which is FOPEN_DIRECT_IO. Its write only replies. `sealed` is a file of
+ * zeros that the kernel caches, as it does a finished segment. Stays in the foreground
+ * until it is unmounted or gets SIGTERM or SIGINT.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,12 @@
 
 #include "fs/walfs.h"
 
-#define CURRENT 2 /* and all node ids above */
+#define SEALED 2
+#define SEALED_BYTES (64 << 20)
+#define CURRENT 3 /* and all node ids above */
+#define CACHED_S 60
+
+static const char zeros[WALFS_IO_MAX];
 
 static struct stat stat_of(fuse_ino_t ino)
 {
@@ -27,20 +33,24 @@ static struct stat stat_of(fuse_ino_t ino)
 
 	st.st_uid = getuid();
 	st.st_gid = getgid();
-	st.st_mode = ino < CURRENT ? S_IFDIR | 0550 : S_IFREG | 0640;
+	st.st_mode = ino < SEALED ? S_IFDIR | 0550 : S_IFREG | 0640;
+	st.st_size = ino == SEALED ? SEALED_BYTES : 0;
 	return st;
 }
 
 static void noop_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct walfs *fs = walfs_of(req);
-	struct fuse_entry_param entry = {.ino = CURRENT + fs->lookups, .generation = 1};
+	struct fuse_entry_param entry = {.ino = SEALED, .generation = 1};
 
-	if (parent != FUSE_ROOT_ID || strcmp(name, "current") != 0) {
+	if (parent == FUSE_ROOT_ID && strcmp(name, "current") == 0) {
+		entry.ino = CURRENT + fs->lookups++;
+	} else if (parent == FUSE_ROOT_ID && strcmp(name, "sealed") == 0) {
+		entry.attr_timeout = entry.entry_timeout = CACHED_S;
+	} else {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	fs->lookups++;
 	entry.attr = stat_of(entry.ino);
 	fuse_reply_entry(req, &entry);
 }
@@ -57,14 +67,26 @@ static void noop_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	struct stat st = stat_of(ino);
 
 	(void)fi;
-	fuse_reply_attr(req, &st, 0);
+	fuse_reply_attr(req, &st, ino == SEALED ? CACHED_S : 0);
 }
 
 static void noop_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
-	fi->direct_io = 1;
+	fi->direct_io = ino != SEALED;
+	fi->keep_cache = ino == SEALED;
 	fuse_reply_open(req, fi);
+}
+
+static void noop_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		      struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	if (offset >= SEALED_BYTES)
+		size = 0;
+	else if (size > (size_t)(SEALED_BYTES - offset))
+		size = (size_t)(SEALED_BYTES - offset);
+	fuse_reply_buf(req, zeros, size < sizeof(zeros) ? size : sizeof(zeros));
 }
 
 static void noop_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
@@ -106,6 +128,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.forget = noop_forget,
 	.getattr = noop_getattr,
 	.open = noop_open,
+	.read = noop_read,
 	.write = noop_write,
 	.flush = noop_flush,
 	.fsync = noop_fsync,

@@ -16,6 +16,7 @@ MIB = 1 << 20
 SEGMENT = 64 * MIB
 EVENT = 64
 IO_METHODS = ["pwrite", "mmap"]
+MOUNT_IO_METHODS = ["auto", *IO_METHODS]  # the first is the default
 SIZES = [16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10]
 
 
@@ -211,7 +212,8 @@ def rotation_latency(context: Context) -> Row:
                f"{ROTATIONS} rotations of {ROTATED_BYTES >> 20} MiB", "us", "lower",
                "with rotations <= 10",
                [System("with rotations", partial(latency, context, "rotating")),
-                System("without", partial(latency, context, "steady"))],
+                System("without", partial(latency, context, "steady")),
+                System("no append (the machine)", partial(latency, context, "nothing"))],
                "without", plot="rotation-latency")
 
 
@@ -256,9 +258,8 @@ class MountTail:
         self.file = context.directory / "tail"
 
     def prepare(self, stack: ExitStack) -> None:
-        for io in IO_METHODS:
-            options = "" if len(IO_METHODS) == 1 else f"io={io}"
-            self.mounts[io] = Mount(self.context, stack, f"tail-{io}", options).start()
+        for io in MOUNT_IO_METHODS:
+            self.mounts[io] = Mount(self.context, stack, f"tail-{io}", f"io={io}").start()
         stack.callback(self.file.unlink, missing_ok=True)
 
     def write(self, path: Path, name: str) -> dict:
@@ -278,8 +279,8 @@ def mount_tail(context: Context, syncing: bool) -> Row:
     what = MountTail(context, syncing)
     beside = "beside a process of write + fdatasync" if syncing else "no sync"
     return Row(13, f"write(2) of 80 B each 20 us through the mount, {beside}, p99.9", "us", "lower",
-               "walfs io=pwrite <= 100; walfs io=mmap <= 100" if syncing else "",
-               [*(System(f"walfs io={io}", partial(what.walfs, io)) for io in IO_METHODS),
+               "walfs io=auto <= 100; walfs io=pwrite <= 100" if syncing else "",
+               [*(System(f"walfs io={io}", partial(what.walfs, io)) for io in MOUNT_IO_METHODS),
                 System("plain file", what.plain)],
                "plain file", rounds=3, prepare=what.prepare, plot="sync-latency" if syncing else "",
                label="mount")

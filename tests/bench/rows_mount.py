@@ -374,7 +374,9 @@ class Reading:
                 current.write(chunk)
         log.wait_until_idle()
         names = [f"{index:010}" for index in range(1, self.COUNT + 1)]
-        self.files = {"file": [log.store / f"{name}.wal" for name in names],
+        noop = Noop(self.context, stack)
+        self.files = {"noop": [noop.point / "sealed"],
+                      "file": [log.store / f"{name}.wal" for name in names],
                       "segment": [log.point / f"{name}.wal" for name in names],
                       "events": [log.point / "events" / f"{name}.log" for name in names]}
         need("fincore", "util-linux")
@@ -420,6 +422,7 @@ def reading(context: Context, cold: bool) -> Row:
                "file in the store",
                [System("NNNN.wal", partial(what.run, "segment")),
                 System("events/NNNN.log", partial(what.run, "events")),
+                System("no-op FUSE", partial(what.run, "noop")),
                 System("file in the store", partial(what.run, "file"))],
                "file in the store", prepare=what.prepare, plot="reading",
                label="cold" if cold else "warm")
