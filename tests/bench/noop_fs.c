@@ -4,8 +4,8 @@
  *
  * It is the daemon itself but for main.c and the operations: the same loop (linked in,
  * not copied), the same requests wanted of the kernel, a fresh node id for every lookup
- * of `current`, which is FOPEN_DIRECT_IO. Its write only replies. `sealed` is a file of
- * zeros that the kernel caches, as it does a finished segment. Stays in the foreground
+ * of `current`, which is FOPEN_DIRECT_IO. Its write only replies. `1` to `4` are files of
+ * zeros that the kernel caches, as it does finished segments. Stays in the foreground
  * until it is unmounted or gets SIGTERM or SIGINT.
  */
 #include <errno.h>
@@ -20,12 +20,17 @@
 
 #include "fs/walfs.h"
 
-#define SEALED 2
+#define SEALED 2 /* to 5 */
 #define SEALED_BYTES (64 << 20)
-#define CURRENT 3 /* and all node ids above */
+#define CURRENT 6 /* and all node ids above */
 #define CACHED_S 60
 
 static const char zeros[WALFS_IO_MAX];
+
+static bool is_sealed(fuse_ino_t ino)
+{
+	return ino >= SEALED && ino < CURRENT;
+}
 
 static struct stat stat_of(fuse_ino_t ino)
 {
@@ -34,18 +39,19 @@ static struct stat stat_of(fuse_ino_t ino)
 	st.st_uid = getuid();
 	st.st_gid = getgid();
 	st.st_mode = ino < SEALED ? S_IFDIR | 0550 : S_IFREG | 0640;
-	st.st_size = ino == SEALED ? SEALED_BYTES : 0;
+	st.st_size = is_sealed(ino) ? SEALED_BYTES : 0;
 	return st;
 }
 
 static void noop_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct walfs *fs = walfs_of(req);
-	struct fuse_entry_param entry = {.ino = SEALED, .generation = 1};
+	struct fuse_entry_param entry = {.generation = 1};
 
 	if (parent == FUSE_ROOT_ID && strcmp(name, "current") == 0) {
 		entry.ino = CURRENT + fs->lookups++;
-	} else if (parent == FUSE_ROOT_ID && strcmp(name, "sealed") == 0) {
+	} else if (parent == FUSE_ROOT_ID && name[0] >= '1' && name[0] <= '4' && !name[1]) {
+		entry.ino = SEALED + (fuse_ino_t)(name[0] - '1');
 		entry.attr_timeout = entry.entry_timeout = CACHED_S;
 	} else {
 		fuse_reply_err(req, ENOENT);
@@ -67,13 +73,13 @@ static void noop_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	struct stat st = stat_of(ino);
 
 	(void)fi;
-	fuse_reply_attr(req, &st, ino == SEALED ? CACHED_S : 0);
+	fuse_reply_attr(req, &st, is_sealed(ino) ? CACHED_S : 0);
 }
 
 static void noop_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	fi->direct_io = ino != SEALED;
-	fi->keep_cache = ino == SEALED;
+	fi->direct_io = !is_sealed(ino);
+	fi->keep_cache = is_sealed(ino);
 	fuse_reply_open(req, fi);
 }
 

@@ -375,7 +375,7 @@ class Reading:
         log.wait_until_idle()
         names = [f"{index:010}" for index in range(1, self.COUNT + 1)]
         noop = Noop(self.context, stack)
-        self.files = {"noop": [noop.point / "sealed"],
+        self.files = {"noop": [noop.point / str(index) for index in range(1, self.COUNT + 1)],
                       "file": [log.store / f"{name}.wal" for name in names],
                       "segment": [log.point / f"{name}.wal" for name in names],
                       "events": [log.point / "events" / f"{name}.log" for name in names]}
