@@ -3,8 +3,9 @@
  * What time it is, for the append path: a clock_gettime() costs as much as all the rest
  * of an append. Where the kernel itself tells the time by the processor's time stamp
  * counter, that is read directly, and the kernel is asked only every few microseconds, once
- * the counter's rate is known: 10 ms after the first wal_clock_realtime_ns() (the idea is that of the kernel's own vDSO, of DPDK's rte_cycles and others). Everywhere
- * else each of these is a clock_gettime(). Any thread.
+ * the counter's rate is known: 10 ms after the first wal_clock_realtime_ns(). (The idea is
+ * that of the kernel's own vDSO, of DPDK's rte_cycles and others.) Everywhere else each of
+ * these is a clock_gettime(). Any thread.
  */
 #ifndef WALFS_CORE_CLOCK_H
 #define WALFS_CORE_CLOCK_H

@@ -5,18 +5,16 @@
  * waits until the stores before it have reached the cache, which is a miss on a segment's
  * fresh page (30 against 22 ns an event of 64 bytes; docs/DESIGN.md has the command).
  *
- * The algorithm is XXH3-64 with a seed, as the library has it for 33 to 240 bytes; its
- * building blocks are the library's own. tests/test_format.c compares all lengths with it.
+ * tests/test_format.c compares all lengths with the library's sums.
  */
 #ifndef WALFS_CORE_EVENT_CHECKSUM_H
 #define WALFS_CORE_EVENT_CHECKSUM_H
 
-#include "core/format.h"
+#include "core/checksum_short.h"
 
-/* Other versions may name their parts differently: they take the way round. */
-#if XXH_VERSION_NUMBER >= 801 && XXH_VERSION_NUMBER <= 803
+#ifdef WAL_CHECKSUM_HAS_STEPS
 
-/* What is hashed of an event's header: all but the checksum. The first 16 bytes are it and 4 more. */
+/* What is hashed of an event's header: all but the checksum. */
 #define WAL_HASHED_HEADER ((uint32_t)WAL_EVENT_HEADER - 4)
 /* Payloads so long that only the first 16 bytes have any of the header, and no longer. */
 #define WAL_SPLIT_MIN 32u
@@ -29,28 +27,10 @@ static inline uint64_t wal_mix_first(const struct wal_disk_event *event, const u
 	uint64_t low = wal_from_le32(event->length_flags) | timestamp_ns << 32;
 	uint64_t high = timestamp_ns >> 32 | (uint64_t)XXH_readLE32(payload) << 32;
 
-	return XXH3_mul128_fold64(low ^ (XXH_readLE64(XXH3_kSecret) + seed),
-				  high ^ (XXH_readLE64(XXH3_kSecret + 8) - seed));
+	return wal_checksum_mix_words(low, high, XXH3_kSecret, seed);
 }
 
-/* XXH3_len_17to128_64b() of more than 32 bytes; from: behind the first 16. */
-static inline uint64_t wal_mix_short(uint64_t acc, const uint8_t *from, const uint8_t *end,
-				     uint64_t seed)
-{
-	if (end - from > 64 - 16) {
-		if (end - from > 96 - 16) {
-			acc += XXH3_mix16B(from + 32, XXH3_kSecret + 96, seed);
-			acc += XXH3_mix16B(end - 64, XXH3_kSecret + 112, seed);
-		}
-		acc += XXH3_mix16B(from + 16, XXH3_kSecret + 64, seed);
-		acc += XXH3_mix16B(end - 48, XXH3_kSecret + 80, seed);
-	}
-	acc += XXH3_mix16B(from, XXH3_kSecret + 32, seed);
-	acc += XXH3_mix16B(end - 32, XXH3_kSecret + 48, seed);
-	return XXH3_avalanche(acc + XXH3_mix16B(end - 16, XXH3_kSecret + 16, seed));
-}
-
-/* XXH3_len_129to240_64b(). */
+/* As the library's for 129 to 240 bytes; from: behind the first 16, which are in acc. */
 static inline uint64_t wal_mix_middle(uint64_t acc, const uint8_t *from, const uint8_t *end,
 				      uint64_t seed)
 {
@@ -58,11 +38,11 @@ static inline uint64_t wal_mix_middle(uint64_t acc, const uint8_t *from, const u
 	unsigned i;
 
 	for (i = 0; i < 7; i++)
-		acc += XXH3_mix16B(from + 16 * i, XXH3_kSecret + 16 * (i + 1), seed);
+		acc += wal_checksum_mix(from + 16 * i, XXH3_kSecret + 16 * (i + 1), seed);
 	acc = XXH3_avalanche(acc);
 	for (; i < rounds; i++)
-		acc += XXH3_mix16B(from + 16 * i, XXH3_kSecret + 16 * (i - 7) + 3, seed);
-	acc += XXH3_mix16B(end - 16, XXH3_kSecret + XXH3_SECRET_SIZE_MIN - 17, seed);
+		acc += wal_checksum_mix(from + 16 * i, XXH3_kSecret + 16 * (i - 7) + 3, seed);
+	acc += wal_checksum_mix(end - 16, XXH3_kSecret + XXH3_SECRET_SIZE_MIN - 17, seed);
 	return XXH3_avalanche(acc);
 }
 
@@ -80,8 +60,8 @@ static inline uint32_t wal_event_checksum_from(const struct wal_disk_event *even
 	if (length < WAL_SPLIT_MIN || length > WAL_SPLIT_MAX)
 		return wal_event_checksum(event, length, prev_chain, id);
 	acc = (WAL_HASHED_HEADER + length) * XXH_PRIME64_1 + wal_mix_first(event, source, seed);
-	if (WAL_HASHED_HEADER + length <= 128)
-		return (uint32_t)wal_mix_short(acc, from, end, seed);
+	if (WAL_HASHED_HEADER + length <= WAL_CHECKSUM_17_TO_128_MAX)
+		return (uint32_t)wal_checksum_rest_to_128(acc, from, end, seed);
 	return (uint32_t)wal_mix_middle(acc, from, end, seed);
 }
 
