@@ -22,7 +22,7 @@
 
 static const char usage[] =
 	"usage: bench_core append DIR HOW SIZE EVENTS [SEGMENT_BYTES] [IO]\n"
-	"       bench_core latency DIR rotating|steady|nothing ROTATIONS SEGMENT_BYTES PACE_NS [IO]\n"
+	"       bench_core latency DIR HOW ROTATIONS SEGMENT_BYTES PACE_NS [IO]\n"
 	"       bench_core fill DIR SIZE EVENTS SEGMENT_BYTES\n"
 	"       bench_core replay DIR\n"
 	"       bench_core remove DIR\n"
@@ -39,8 +39,10 @@ static const char usage[] =
 	"         durable   the same, and wal_log_sync at the end\n"
 	"         pwrite    blocks of 64 KiB to one file\n"
 	"         pwrite-durable  and fdatasync each SEGMENT_BYTES (64 MiB) and at the end\n"
-	"latency: of 64-byte appends, one each PACE_NS, with as many rotations, or with none, or\n"
-	"         of nothing at all, as often: what the machine does; IO: mmap or pwrite\n"
+	"latency: of 64-byte appends, one each PACE_NS. IO: mmap or pwrite. HOW:\n"
+	"         rotating  with as many rotations\n"
+	"         steady    with none\n"
+	"         nothing   no append at all: what the machine does at that pace\n"
 	"fill:    a store of sealed segments in DIR/store, for replay and walctl verify\n"
 	"replay:  its events through the public reader, a callback each\n";
 
