@@ -21,7 +21,6 @@
 #define WORTH_A_THREAD_BYTES (4u << 20) /* of a segment: starting one takes 0.1 ms */
 #define SLOTS_A_THREAD 2u
 #define THREADS_CHOSEN 4u
-#define THREADS_MAX 16u
 
 struct slot {
 	uint8_t *buffer;
@@ -37,7 +36,7 @@ struct wal_block_feed {
 	struct slot *slots; /* chunk i is in slot i % slot_count */
 	void *buffers;
 	struct wal_fed_block *blocks;
-	pthread_t threads[THREADS_MAX];
+	pthread_t threads[WAL_VERIFY_THREADS_MAX];
 	unsigned thread_count;
 
 	/* The asker's own: where it is in the chunk that it has. */
@@ -198,7 +197,8 @@ static unsigned plan(struct wal_block_feed *feed, unsigned threads)
 
 	if (chunk_bytes < header->block_size)
 		chunk_bytes = header->block_size;
-	threads = threads ? smaller(threads, THREADS_MAX) : choose_threads(feed->reader);
+	threads = threads ? smaller(threads, WAL_VERIFY_THREADS_MAX)
+			  : choose_threads(feed->reader);
 	feed->chunk_blocks = smaller(chunk_bytes / header->block_size, header->block_count);
 	feed->chunk_count = (header->block_count - 1) / feed->chunk_blocks + 1;
 	feed->slot_count = threads > 1 ? SLOTS_A_THREAD * threads : 1;

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -253,14 +251,9 @@ static void cat_path(struct cat *cat, const char *path)
 
 enum { OPTION_FROM = 256, OPTION_TO, OPTION_SINCE, OPTION_UNTIL, OPTION_JSON };
 
-/* Decimal digits only: no sign, no space, no overflow. */
 static bool parse_id(const char *text, uint64_t *id)
 {
-	char *end;
-
-	errno = 0;
-	*id = strtoull(text, &end, 10);
-	return isdigit((unsigned char)text[0]) && !*end && !errno && *id > 0;
+	return parse_number(text, id) && *id > 0;
 }
 
 static enum status parse_value(const struct command *command, int option, struct cat *cat)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -20,7 +19,7 @@ struct verify {
 	bool json;
 	bool no_progress;
 	bool direct;
-	unsigned threads; /* 0: as many as fit */
+	uint64_t threads; /* 0: as many as fit */
 	json_t *paths; /* --json: all of these, otherwise none */
 	json_t *files;
 	json_t *faults;
@@ -146,7 +145,7 @@ static int verify_target(struct verify *verify, const struct target *target,
 {
 	const struct wal_verify_options options = {
 		.flags = verify->direct ? WAL_READ_DIRECT : 0,
-		.threads = verify->threads,
+		.threads = (unsigned)verify->threads,
 		.ctx = verify,
 		.fault = on_fault,
 		.note = on_note,
@@ -257,17 +256,6 @@ static void print_result(struct verify *verify, double seconds)
 	json_print(object);
 }
 
-#define THREADS_MAX 16 /* as <walfs/wal.h> has it */
-
-static bool parse_threads(const char *text, unsigned *threads)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	*threads = (unsigned)value;
-	return isdigit((unsigned char)text[0]) && !*end && value <= THREADS_MAX;
-}
-
 enum { OPTION_JSON = 256, OPTION_DIRECT, OPTION_THREADS, OPTION_NO_PROGRESS };
 
 static enum status parse(const struct command *command, int argc, char **argv,
@@ -295,10 +283,11 @@ static enum status parse(const struct command *command, int argc, char **argv,
 			verify->direct = true;
 			break;
 		case OPTION_THREADS:
-			if (!parse_threads(optarg, &verify->threads))
+			if (!parse_number(optarg, &verify->threads) ||
+			    verify->threads > WAL_VERIFY_THREADS_MAX)
 				return complain_usage(
-					command, "'%s' is no number of threads (1 to %d, or 0)",
-					optarg, THREADS_MAX);
+					command, "'%s' is no number of threads (1 to %u, or 0)",
+					optarg, WAL_VERIFY_THREADS_MAX);
 			break;
 		case OPTION_NO_PROGRESS:
 			verify->no_progress = true;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -143,6 +144,15 @@ enum status complain_usage(const struct command *command, const char *format, ..
 	va_end(args);
 	fprintf(stderr, "; see 'walctl help %s'\n", command->name);
 	return STATUS_TROUBLE;
+}
+
+bool parse_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 10);
+	return isdigit((unsigned char)text[0]) && !*end && !errno;
 }
 
 enum status complain_option(const struct command *command, int result, char **argv)

@@ -50,6 +50,8 @@ enum status complain_segment(const char *file, int error, const struct wal_fault
 /* "walctl COMMAND: ..." and where the help is. Return: STATUS_TROUBLE. */
 enum status complain_usage(const struct command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Decimal digits only: no sign, no space, no overflow. Return: whether it is that. */
+bool parse_number(const char *text, uint64_t *number);
 /* What getopt_long's ':' or '?' means (opterr is 0). Return: STATUS_TROUBLE. */
 enum status complain_option(const struct command *command, int result, char **argv);
 /* For a command that knows --json alone: calls show() for each path. Return: the worst. */

@@ -294,13 +294,16 @@ struct wal_verify_progress {
 	uint32_t segment;
 };
 
+#define WAL_VERIFY_THREADS_MAX 16u
+
 struct wal_verify_options {
 	const struct wal_io *io;
 	unsigned flags; /* WAL_READ_DIRECT */
 	/*
 	 * How many threads check the blocks of a sealed segment, the caller's included, at
-	 * most 16; 1: no other; 0: as many as there are processors, at most 4. They end
-	 * before the call does. What is found, its order and its words do not depend on it.
+	 * most WAL_VERIFY_THREADS_MAX; 1: no other; 0: as many as there are processors, at
+	 * most 4. They end before the call does. What is found, its order and its words do
+	 * not depend on it.
 	 */
 	unsigned threads;
 	void *ctx;
