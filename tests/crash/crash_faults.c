@@ -238,6 +238,8 @@ static bool fill_the_disk(uint64_t at, const struct fault *full, uint64_t seed, 
 	if (told && run_sync(&run))
 		crash_fail("%s, call %" PRIu64 ": what fitted cannot be synced", what, at);
 	fault.times = 0; /* space again */
+	/* An attempt that failed just now ends: its answer counts from that time, for 20 ms. */
+	usleep(10000);
 	run.disk.now_ns += UINT64_C(2000000000);
 	for (i = 0; i < 3; i++) {
 		err = i == 1 ? run_rotate(&run) : run_append_some(&run, 3, 1200);
