@@ -125,6 +125,18 @@ void wal_plan_begin_again(struct wal_plan *plan)
 	};
 }
 
+/*
+ * D is ahead of what is there: events are lost, or wal.meta was copied after the segments
+ * while the log went on. Nothing tells the two apart, but who knows of a copy.
+ */
+static void tell_of_copies(struct wal_plan *plan)
+{
+	if (!plan->told_copy && plan->rec->has_meta)
+		wal_recovery_notice(plan->rec, WAL_NOTICE_WARNING, "%s: %s", plan->rec->path,
+				    wal_hint_text(WAL_HINT_COPIED_WHILE_WRITTEN));
+	plan->told_copy = true;
+}
+
 /* A new segment that continues the one before it, if no durable id is given again by that. */
 static void begin_next(struct wal_plan *plan)
 {
@@ -136,6 +148,8 @@ static void begin_next(struct wal_plan *plan)
 				    "%s: events up to %" PRIu64 " were durable; those from %" PRIu64
 				    " on are missing",
 				    rec->path, rec->meta.durable.event, plan->link.next_event);
+	if (lost)
+		tell_of_copies(plan);
 	if (lost || !plan->link.known) {
 		wal_plan_begin_again(plan);
 		return;
@@ -182,6 +196,8 @@ static int decide_damaged_unsealed(struct wal_plan *plan, size_t i)
 	snprintf(fault.detail, sizeof(fault.detail), "%s at offset %" PRIu64,
 		 wal_fault_kind_name(probe->tail.stop), probe->tail.offset);
 	err = add_damage(plan, probe, &fault);
+	if (wal_tail_is_copied(&probe->tail))
+		tell_of_copies(plan);
 	wal_plan_prove(plan, probe->next_event - 1);
 	plan->link.known = false;
 	return err ? err : wal_plan_prove_by_blocks(plan, probe);

@@ -125,9 +125,11 @@ static int decide_without_segments(struct wal_plan *plan)
 	if (rec->list.has_others && !rec->list.has_meta)
 		return wal_error_set(
 			plan->error, -ENOTEMPTY,
-			"%s: not a walfs store and not empty; give an empty directory, or "
-			"one that does not exist yet",
-			rec->path);
+			"%s: %s%s", rec->path,
+			"not a walfs store and not empty; give an empty directory, or one that "
+			"does not exist yet",
+			rec->list.has_current ? " (\"" WAL_CURRENT_NAME "\" in it: a copy of a "
+						"mount is no store)" : "");
 	if (rec->meta_is_bad) /* R34 */
 		wal_recovery_notice(rec, WAL_NOTICE_ERROR,
 				    "%s/%s: damaged, and there is no segment; if there were "
@@ -270,8 +272,10 @@ static void look_at_owner_and_mode(struct wal_recovery *rec)
 static int make_plan(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;
-	int err = read_meta(plan);
+	int err = wal_plan_check_place(plan);
 
+	if (!err)
+		err = read_meta(plan);
 	if (!err)
 		err = wal_plan_probe(plan);
 	if (!err)
@@ -286,6 +290,8 @@ static int make_plan(struct wal_plan *plan)
 	settle_link(plan);
 	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
 	settle_incarnation(plan);
+	if (!err)
+		err = wal_plan_check_steps(plan);
 	if (!err)
 		look_at_owner_and_mode(rec);
 	return err || rec->read_only || rec->resume ? err : check_next(plan);

@@ -44,12 +44,18 @@ struct wal_plan {
 	struct wal_link link;
 	uint64_t proved; /* highest event id that is certain to have been given */
 	uint32_t floor;	 /* highest index that is taken */
+	bool told_copy;	 /* that this may be a copy of a log that was being written */
 };
 
 /* recovery_probe.c: fills plan->probes. Return: 0 or -errno, with plan->error set for users. */
 int wal_plan_probe(struct wal_plan *plan);
 /* Whole blocks of a damaged segment prove that their ids were given. Return: 0 or -errno. */
 int wal_plan_prove_by_blocks(struct wal_plan *plan, const struct wal_probe *probe);
+
+/* recovery_place.c; first of all. A copy of a mount, the flags of chattr. Return: 0 or -errno. */
+int wal_plan_check_place(struct wal_plan *plan);
+/* recovery_place.c; last. May the segments be changed that have to be? Return: 0 or -errno. */
+int wal_plan_check_steps(struct wal_plan *plan);
 
 /* recovery_decide.c: from probes to steps, damage, and how to go on. */
 int wal_plan_decide(struct wal_plan *plan);

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -163,6 +165,7 @@ static int list_add_name(struct wal_store_list *list, const char *name)
 		/* (A store may be a file system of its own.) */
 		list->has_others = true;
 	}
+	list->has_current = list->has_current || strcmp(name, WAL_CURRENT_NAME) == 0;
 	return 0;
 }
 
@@ -316,6 +319,26 @@ int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 	close(fd);
 	return wal_error_set(error, -EBUSY, "%s: is held by %s; unmount it there first", path,
 			     holder[0] ? holder : "another process");
+}
+
+/* --- what somebody did to it ---------------------------------------------------- */
+
+bool wal_store_has_stray_current(int dirfd, const struct wal_store_list *list)
+{
+	struct stat st;
+
+	return list->has_current &&
+	       fstatat(dirfd, WAL_CURRENT_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+const char *wal_store_flag(int fd)
+{
+	int flags = 0;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags))
+		return NULL; /* a file system without them */
+	return flags & FS_IMMUTABLE_FL ? "i" : flags & FS_APPEND_FL ? "a" : NULL;
 }
 
 /* --- names ------------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include "core/io.h"
 
 #define WAL_META_FILE "wal.meta"
+#define WAL_CURRENT_NAME "current" /* of a mount; in a store it is a stray */
 #define WAL_PREPARED_SUFFIX ".new"
 #define WAL_NAMES_TRIED 1000u /* NAME, NAME-1 ... NAME-999 */
 #define WAL_TORN_INFIX ".torn-"
@@ -26,7 +27,8 @@ struct wal_store_list {
 	size_t prepared_count;
 	size_t torn_count;
 	bool has_meta;
-	bool has_others; /* anything that is none of these */
+	bool has_current; /* "current", the name that it has in a mount */
+	bool has_others; /* anything that is none of these, "current" too */
 };
 
 /* Return: 0 or -errno; on error there is nothing to destroy. */
@@ -52,6 +54,14 @@ void wal_store_prepared_name(uint32_t index, unsigned again, char name[WAL_NAME_
 /* NAME.torn-TIME, with a number behind it if that is taken. Return: 0 or -errno. */
 int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns,
 			char torn[WAL_STORE_NAME_MAX]);
+
+/*
+ * Lines that are in no segment: a file `current` with something in it, as a copy of a mount
+ * has it. Return: whether it is there.
+ */
+bool wal_store_has_stray_current(int dirfd, const struct wal_store_list *list);
+/* "i", "a", or NULL: the flag of chattr that keeps the daemon from changing what fd is. */
+const char *wal_store_flag(int fd);
 
 /* Fills error and returns code. */
 int wal_error_set(struct wal_error *error, int code, const char *format, ...)

@@ -62,6 +62,23 @@ void wal_fault_format(const struct wal_fault *fault, char *text, size_t size)
 		 fault->detail[0] ? " (" : "", fault->detail, fault->detail[0] ? ")" : "");
 }
 
+const char *wal_hint_text(enum wal_hint hint)
+{
+	switch (hint) {
+	case WAL_HINT_COPIED_WHILE_WRITTEN:
+		return "wal.meta is ahead of the segments: events are lost, or this is a copy that "
+		       "was made file by file while the log was written; if it is a copy, make it "
+		       "again without wal.meta and *.new (wal.meta is rebuilt at the mount), or "
+		       "from a snapshot";
+	case WAL_HINT_COPY_OF_A_MOUNT:
+		return "is a copy of a mount: its file `current` holds events that are in no "
+		       "segment; move current, events and .walfs out of it, mount it, and append "
+		       "them: cat current >> MOUNTPOINT/current";
+	default:
+		return "";
+	}
+}
+
 const char *wal_state_name(enum wal_state state)
 {
 	static const char *const names[] = {"active", "sealing", "sealed", "damaged"};

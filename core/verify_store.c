@@ -139,6 +139,8 @@ static int remember(struct store_check *c, const struct wal_segment_reader *r, u
 			report(c, c->index, WAL_FAULT_POSITION, d->offset,
 			       "event %" PRIu64 " was durable, the last one is %" PRIu64, d->event,
 			       r->info.last_event);
+		if (!c->saw_durable && (r->sealed || wal_tail_is_copied(&r->tail)))
+			c->result->hint = WAL_HINT_COPIED_WHILE_WRITTEN;
 		c->saw_durable = true;
 	}
 	return err;
@@ -264,6 +266,8 @@ static void check_end(struct store_check *c)
 		return;
 	report(c, d->segment, WAL_FAULT_MISSING, 0, "event %" PRIu64 " in it was durable",
 	       d->event);
+	if (c->list.count)
+		c->result->hint = WAL_HINT_COPIED_WHILE_WRITTEN;
 }
 
 static void sum_sizes(struct store_check *c)
@@ -319,6 +323,8 @@ static int check_store(struct store_check *c, const char *path, struct wal_error
 		return wal_error_set(error, err, "%s/%s: written by a newer walfs", path,
 				     WAL_META_FILE);
 	err = wal_store_list_read(c->dirfd, &c->list);
+	if (!err && !c->list.has_meta && wal_store_has_stray_current(c->dirfd, &c->list))
+		c->result->hint = WAL_HINT_COPY_OF_A_MOUNT;
 	if (!err) {
 		sum_sizes(c);
 		find_last_sealed(c);

@@ -45,4 +45,13 @@ struct wal_walk_source {
  */
 int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail);
 
+/*
+ * Does it end as a file that was copied while it was written: with zeros? (And not with a
+ * record that is there and does not hold.)
+ */
+static inline bool wal_tail_is_copied(const struct wal_tail *tail)
+{
+	return tail->behind_end == tail->offset || tail->stop == WAL_FAULT_EVENT_FIELD;
+}
+
 #endif

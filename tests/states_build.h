@@ -130,6 +130,11 @@ void state_unsealed_of_330(const char *store);
 void state_unsealed_of_200(const char *store);
 void state_second_durable(const char *store);
 void state_second_not_durable(const char *store);
+void state_copied_while_written(const char *store);
+void state_copy_of_a_mount(const char *store);
+void state_copy_of_a_new_mount(const char *store);
+void state_copy_of_a_mount_with_an_empty_current(const char *store);
+void state_stray_current(const char *store);
 void state_meta_is_a_directory(const char *store);
 void state_directory_with_the_last_name(const char *store);
 

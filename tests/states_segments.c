@@ -241,6 +241,16 @@ void state_hole_below_the_durable_position(const char *store)
 	state_put(store, &state_one);
 }
 
+/* The segment was copied, then the log went on, then wal.meta was copied. */
+void state_copied_while_written(const char *store)
+{
+	state_begin(60);
+	store_put(store, &state_one);
+	append_lines(&state_one, 100);
+	state_set_durable(store, &state_one);
+	oracle_image_free(&state_one);
+}
+
 /* As before, and block 1 is whole with its header: ids to there are proved. */
 void state_hole_with_whole_blocks_behind_it(const char *store)
 {

@@ -522,3 +522,43 @@ void state_directory_with_the_last_name(const char *store)
 	oracle_image_free(&state_one);
 	ck_assert_int_eq(mkdir(state_path(store, "4294967294.wal"), 0700), 0);
 }
+
+/* --- R59 to R61: what somebody did to it ---------------------------------------------- */
+
+static void put_mount_names(const char *store, const char *current)
+{
+	file_write(state_path(store, "current"), current, strlen(current));
+	ck_assert_int_eq(mkdir(state_path(store, "events"), 0700), 0);
+	ck_assert_int_eq(mkdir(state_path(store, ".walfs"), 0700), 0);
+}
+
+static void put_sealed_segment(const char *store)
+{
+	state_begin(20);
+	state_seal(&state_one);
+	state_put(store, &state_one);
+}
+
+void state_copy_of_a_mount(const char *store)
+{
+	put_sealed_segment(store);
+	put_mount_names(store, "event 21\n");
+}
+
+void state_copy_of_a_new_mount(const char *store)
+{
+	put_mount_names(store, "event 1\n");
+}
+
+void state_copy_of_a_mount_with_an_empty_current(const char *store)
+{
+	put_sealed_segment(store);
+	put_mount_names(store, "");
+}
+
+void state_stray_current(const char *store)
+{
+	state_put_sealed(store, 20);
+	oracle_image_free(&state_one);
+	file_write(state_path(store, "current"), "event 21\n", 9);
+}

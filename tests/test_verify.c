@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/states.h"
+#include "tests/states_build.h"
 
 #define SEGMENT "0000000001.wal"
 #define DATA(k) (4096 + (k)*TEST_BLOCK + 64)
@@ -1032,6 +1032,40 @@ START_TEST(a_recovered_store_is_sound_unless_it_was_damaged)
 }
 END_TEST
 
+START_TEST(what_looks_like_a_copy_is_told_as_one)
+{
+	state_copied_while_written(test_dir());
+	verify_store();
+	ck_kind(result.first.kind, WAL_FAULT_POSITION);
+	ck_assert_int_eq(result.hint, WAL_HINT_COPIED_WHILE_WRITTEN);
+	/* A bit that flipped is no such thing. */
+	remove_tree(test_dir());
+	ck_assert_int_eq(mkdir(test_dir(), 0700), 0);
+	state_flipped_bit_in_the_active_segment(test_dir());
+	verify_store();
+	ck_assert_uint_gt(result.faults, 0);
+	ck_assert_int_eq(result.hint, WAL_HINT_NONE);
+}
+END_TEST
+
+START_TEST(a_copy_without_the_last_segments_is_told_as_one)
+{
+	state_segments_above_are_missing(test_dir());
+	verify_store();
+	ck_kind(result.first.kind, WAL_FAULT_MISSING);
+	ck_assert_int_eq(result.hint, WAL_HINT_COPIED_WHILE_WRITTEN);
+}
+END_TEST
+
+START_TEST(a_copy_of_a_mount_is_told_as_one)
+{
+	state_copy_of_a_mount(test_dir());
+	verify_store();
+	ck_assert_uint_eq(result.faults, 0);
+	ck_assert_int_eq(result.hint, WAL_HINT_COPY_OF_A_MOUNT);
+}
+END_TEST
+
 START_TEST(a_store_that_is_being_written_is_sound)
 {
 	struct test_log_handle handle;
@@ -1071,6 +1105,9 @@ static void add_store_tests(Suite *suite)
 	tcase_add_test(t, verifying_changes_nothing);
 	tcase_add_test(t, progress_and_segments_are_told_and_it_can_be_stopped);
 	t = test_case(suite, "recovered", 30);
+	tcase_add_test(t, what_looks_like_a_copy_is_told_as_one);
+	tcase_add_test(t, a_copy_without_the_last_segments_is_told_as_one);
+	tcase_add_test(t, a_copy_of_a_mount_is_told_as_one);
 	tcase_add_loop_test(t, a_recovered_store_is_sound_unless_it_was_damaged, 0,
 			    (int)state_count);
 	tcase_add_test(t, a_store_that_is_being_written_is_sound);

@@ -13,6 +13,7 @@ struct verify {
 	const struct target *target; /* the one that is looked at */
 	struct progress progress;
 	struct wal_verify_result total;
+	enum wal_hint hint; /* of it */
 	uint64_t newer; /* segments of it that only a newer walctl can check */
 	enum status worst;
 	bool quiet;
@@ -140,6 +141,16 @@ static void add_result(struct wal_verify_result *total, const struct wal_verify_
 	total->direct = total->direct && result->direct;
 }
 
+/* What may explain the faults of a path. */
+static void print_hint(const struct verify *verify, const char *path, enum wal_hint hint)
+{
+	if (hint == WAL_HINT_NONE || verify->quiet || verify->json)
+		return;
+	printf("note: ");
+	put_text(stdout, path);
+	printf(": %s\n", wal_hint_text(hint));
+}
+
 static int verify_target(struct verify *verify, const struct target *target,
 			 struct wal_verify_result *result, struct wal_error *error)
 {
@@ -193,6 +204,8 @@ static enum status verify_opened(struct verify *verify, const struct target *tar
 	status = result.faults ? STATUS_DAMAGED : STATUS_SOUND;
 	if (verify->newer) /* it may be as sound as can be */
 		status = STATUS_TROUBLE;
+	print_hint(verify, target->path, result.hint);
+	verify->hint = result.hint;
 	if (!verify->quiet && !verify->json)
 		print_summary(target->path, status, &result, seconds_now() - started,
 			      verify->direct);
@@ -217,6 +230,7 @@ static void add_path(struct verify *verify, const char *path, const char *kind, 
 	json_put(object, "path", json_name(path));
 	json_put(object, "kind", kind ? json_string(kind) : json_null());
 	json_put(object, "result", json_string(result_name(status)));
+	json_put(object, "hint", json_string(wal_hint_text(verify->hint)));
 	json_add(verify->paths, object);
 }
 
@@ -226,6 +240,7 @@ static void verify_path(struct verify *verify, const char *path)
 	enum status status = target_open(&target, path);
 	const char *kind = NULL;
 
+	verify->hint = WAL_HINT_NONE;
 	if (status == STATUS_SOUND) {
 		kind = target_kind_name(target.kind);
 		status = verify_opened(verify, &target);

@@ -20,7 +20,8 @@
  *   -ENOBUFS          a hold beyond the total that may be held
  *   -EROFS            the log is read-only: asked for, or since a fault
  *   -EBUSY            the store is held by another process
- *   -ENOTEMPTY        a directory that is no store and not empty
+ *   -ENOTEMPTY        a directory that is no store and not empty, or a copy of a mount
+ *   -EPERM            a file or directory of the store has chattr's flag i or a
  *   -EIO              the system failed to read, write or sync; or a file that is not
  *                     ours has the next segment's name: a notice names it
  *   -ENOMEM, -EMFILE, -ENFILE  no memory, no descriptor
@@ -50,6 +51,16 @@
 #define WAL_WRITE_FRAME_MAX ((1u << 20) - 4096u) /* the largest with framing=write */
 
 struct wal_io; /* the system calls; core/io.h. NULL everywhere: the real ones */
+
+/* How a store may have come to be what it is. The notices of wal_log_open() use the same words. */
+enum wal_hint {
+	WAL_HINT_NONE,
+	WAL_HINT_COPIED_WHILE_WRITTEN, /* its wal.meta is newer than its segments */
+	WAL_HINT_COPY_OF_A_MOUNT,      /* and `current` in it holds events */
+};
+
+/* Return: a sentence for a person, with the way out; "" for none. Static. Any thread. */
+const char *wal_hint_text(enum wal_hint hint);
 
 /* --- what went wrong ---------------------------------------------------- */
 
@@ -330,6 +341,7 @@ struct wal_verify_result {
 	uint64_t faults;
 	uint64_t notes;
 	bool direct;		/* all of it was read past the page cache */
+	enum wal_hint hint;	/* of a store: what may explain its faults */
 	struct wal_fault first; /* the first fault, if any */
 	char first_name[256];	/* and the file that has it */
 };
