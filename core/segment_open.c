@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/io.h"
 
 /* --- opening -------------------------------------------------------------------- */
 
+/* After its header area was read: a file is cut before it is sealed, never after. */
 static int look_at_file(struct wal_segment_reader *r)
 {
 	struct stat st;
@@ -42,9 +44,7 @@ static int open_file(struct wal_segment_reader *r, int dirfd, const char *name, 
 	r->direct = r->fd >= 0;
 	if (r->fd < 0)
 		r->fd = openat(dirfd, name, how);
-	if (r->fd < 0)
-		return wal_reader_io_fault(r, 0, -errno);
-	return look_at_file(r);
+	return r->fd < 0 ? wal_reader_io_fault(r, 0, -errno) : 0;
 }
 
 static int read_header_area(struct wal_segment_reader *r)
@@ -173,13 +173,37 @@ static int info_from_blocks(struct wal_segment_reader *r)
 	return err;
 }
 
+/* The two headers of a segment, and what is wrong with each. */
+struct headers {
+	struct wal_segment_header active;
+	struct wal_segment_header seal;
+	enum wal_fault_kind active_kind;
+	enum wal_fault_kind seal_kind; /* of what is not all zero */
+	bool has_seal;
+};
+
 /* Do the two headers of a sealed segment tell one story? */
-static bool headers_agree(const struct wal_segment_header *active,
-			  const struct wal_segment_header *seal)
+static bool headers_agree(const struct headers *h)
 {
-	return active->index == seal->index && active->block_size == seal->block_size &&
-	       active->first_event_id == seal->first_event_id &&
-	       active->created_ns == seal->created_ns && active->prev_chain == seal->prev_chain;
+	return h->active.index == h->seal.index && h->active.block_size == h->seal.block_size &&
+	       h->active.first_event_id == h->seal.first_event_id &&
+	       h->active.created_ns == h->seal.created_ns &&
+	       h->active.prev_chain == h->seal.prev_chain;
+}
+
+/* What a believed seal header adds; the rest is the active header's, if that holds. */
+static struct wal_segment_header sealed_header(const struct headers *h)
+{
+	struct wal_segment_header header = h->seal;
+
+	if (h->active_kind)
+		return header;
+	header.index = h->active.index;
+	header.block_size = h->active.block_size;
+	header.first_event_id = h->active.first_event_id;
+	header.created_ns = h->active.created_ns;
+	header.prev_chain = h->active.prev_chain;
+	return header;
 }
 
 static int check_reserved(struct wal_segment_reader *r)
@@ -189,30 +213,23 @@ static int check_reserved(struct wal_segment_reader *r)
 	return at ? wal_reader_fault(r, WAL_FAULT_RESERVED, WAL_NO_BLOCK, at, "%s", "") : 0;
 }
 
-/* Where the seal header differs from the active one, the active one and the blocks agree. */
-static int check_headers(struct wal_segment_reader *r, const struct wal_segment_header *active,
-			 enum wal_fault_kind active_kind)
+static int check_headers(struct wal_segment_reader *r, const struct headers *h)
 {
-	if (active_kind)
-		return wal_reader_fault(r, active_kind, WAL_NO_BLOCK, WAL_ACTIVE_HEADER_OFFSET,
+	if (h->active_kind)
+		return wal_reader_fault(r, h->active_kind, WAL_NO_BLOCK, WAL_ACTIVE_HEADER_OFFSET,
 					"active header");
-	if (headers_agree(active, &r->header))
+	if (headers_agree(h))
 		return 0;
-	r->header.first_event_id = active->first_event_id;
-	r->header.created_ns = active->created_ns;
-	r->header.prev_chain = active->prev_chain;
-	info_from_header(r);
 	return wal_reader_fault(r, WAL_FAULT_HEADER_MISMATCH, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET,
 				"%s", "");
 }
 
 /* A believed seal header: does everything else agree with it? */
-static int check_seal(struct wal_segment_reader *r, const struct wal_segment_header *active,
-		      enum wal_fault_kind active_kind)
+static int check_seal(struct wal_segment_reader *r, const struct headers *h)
 {
 	const void *disk = r->area + WAL_SEAL_HEADER_OFFSET;
 	uint64_t expected = wal_block_offset(r->header.block_size, r->header.block_count);
-	int headers = check_headers(r, active, active_kind);
+	int headers = check_headers(r, h);
 	struct wal_fault fault = r->fault;
 	int blocks = info_from_blocks(r);
 
@@ -331,15 +348,13 @@ static int open_unsealed(struct wal_segment_reader *r, const struct wal_tail *ta
 }
 
 /* Does the walk reach every event that the seal header counts? Then the file is not short. */
-static bool walk_reaches_all(const struct wal_segment_reader *r,
-			     const struct wal_segment_header *active,
-			     const struct wal_segment_header *seal)
+static bool walk_reaches_all(const struct wal_segment_reader *r, const struct headers *h)
 {
 	struct wal_walk_source source = {
-		.fd = r->fd, .file_bytes = r->file_bytes, .header = active};
+		.fd = r->fd, .file_bytes = r->file_bytes, .header = &h->active};
 	struct wal_tail tail;
 
-	return wal_walk(&source, &tail) == 0 && tail.event_count >= seal->event_count;
+	return wal_walk(&source, &tail) == 0 && tail.event_count >= h->seal.event_count;
 }
 
 /*
@@ -347,31 +362,74 @@ static bool walk_reaches_all(const struct wal_segment_reader *r,
  * Where that cannot be had (the file is too short, or that header is the damage), the
  * active header must bear the seal header out.
  */
-static bool seal_is_believed(struct wal_segment_reader *r, const struct wal_segment_header *active,
-			     const struct wal_segment_header *seal)
+static bool seal_is_believed(struct wal_segment_reader *r, const struct headers *h)
 {
-	uint64_t end = wal_block_offset(seal->block_size, seal->block_count);
+	const struct wal_segment_header header = sealed_header(h);
+	uint64_t end = wal_block_offset(header.block_size, header.block_count);
 	uint8_t bytes[WAL_DIRECT_ALIGN] __attribute__((aligned(WAL_DIRECT_ALIGN)));
+	bool borne_out = !h->active_kind && headers_agree(h);
 	struct wal_block_header last;
 
 	if (r->file_bytes < end)
-		return headers_agree(active, seal) && !walk_reaches_all(r, active, seal);
-	if (wal_pread_full(r->fd, bytes, sizeof(bytes), (off_t)(end - seal->block_size)) !=
+		return borne_out && !walk_reaches_all(r, h);
+	if (wal_pread_full(r->fd, bytes, sizeof(bytes), (off_t)(end - header.block_size)) !=
 		    (ssize_t)sizeof(bytes) ||
-	    wal_block_header_decode((const void *)bytes, seal->prev_chain, seal->block_size,
-				    seal->block_count - 1, &last))
-		return headers_agree(active, seal);
+	    wal_block_header_decode((const void *)bytes, header.prev_chain, header.block_size,
+				    header.block_count - 1, &last))
+		return borne_out;
 	return wal_segment_header_check_seal((const void *)(r->area + WAL_SEAL_HEADER_OFFSET),
 					     last.chain);
 }
 
-static int open_sealed(struct wal_segment_reader *r, const struct wal_segment_header *active,
-		       enum wal_fault_kind active_kind)
+/* The version of a seal header is not believed: its checksum cannot be known then. */
+static enum wal_fault_kind decode_seal(struct wal_segment_reader *r, struct headers *h)
+{
+	enum wal_fault_kind kind = wal_segment_header_decode(
+		(const void *)(r->area + WAL_SEAL_HEADER_OFFSET), WAL_STATE_SEALED, &h->seal);
+
+	if (kind == WAL_FAULT_VERSION || (kind == WAL_FAULT_NONE && !seal_is_believed(r, h)))
+		return WAL_FAULT_HEADER_CHECKSUM;
+	return kind;
+}
+
+static void decode_headers(struct wal_segment_reader *r, struct headers *h)
+{
+	const uint8_t *seal = r->area + WAL_SEAL_HEADER_OFFSET;
+
+	*h = (struct headers){.has_seal = !wal_is_zero(seal, sizeof(h->seal))};
+	h->active_kind = wal_segment_header_decode(
+		(const void *)(r->area + WAL_ACTIVE_HEADER_OFFSET), WAL_STATE_ACTIVE, &h->active);
+	if (h->active_kind != WAL_FAULT_VERSION && h->has_seal)
+		h->seal_kind = decode_seal(r, h);
+}
+
+/* A seal header that is not one may be half written at this moment: it changes soon then. */
+#define SEAL_LOOKS 3
+
+static bool seal_changes(struct wal_segment_reader *r)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	uint8_t seen[sizeof(struct wal_disk_segment_header)];
+	uint8_t *seal = r->area + WAL_SEAL_HEADER_OFFSET;
+	int i;
+
+	memcpy(seen, seal, sizeof(seen));
+	for (i = 0; i < SEAL_LOOKS; i++) {
+		nanosleep(&pause, NULL);
+		if (read_header_area(r))
+			return false;
+		if (memcmp(seen, seal, sizeof(seen)) != 0)
+			return true;
+	}
+	return false;
+}
+
+static int open_sealed(struct wal_segment_reader *r, const struct headers *h)
 {
 	info_from_header(r);
 	r->info.state = WAL_SEALED;
 	r->sealed = true;
-	if (check_seal(r, active, active_kind))
+	if (check_seal(r, h))
 		mark_damaged(r);
 	return 0;
 }
@@ -423,32 +481,28 @@ static int check_index(struct wal_segment_reader *r, uint32_t index)
 static int parse_header_area(struct wal_segment_reader *r, uint32_t index,
 			     const struct wal_tail *tail)
 {
-	const void *disk_active = r->area + WAL_ACTIVE_HEADER_OFFSET;
-	const void *disk_seal = r->area + WAL_SEAL_HEADER_OFFSET;
-	struct wal_segment_header active = {0}, seal = {0};
-	enum wal_fault_kind active_kind, seal_kind = WAL_FAULT_MAGIC;
-	bool has_seal = !wal_is_zero(disk_seal, sizeof(struct wal_disk_segment_header));
+	struct headers h;
+	bool sealed;
 	int err;
 
-	active_kind = wal_segment_header_decode(disk_active, WAL_STATE_ACTIVE, &active);
-	if (active_kind == WAL_FAULT_VERSION)
+	decode_headers(r, &h);
+	if (h.has_seal && h.seal_kind && !tail && seal_changes(r))
+		decode_headers(r, &h);
+	if (h.active_kind == WAL_FAULT_VERSION)
 		return wal_reader_fault(r, WAL_FAULT_VERSION, WAL_NO_BLOCK, 4,
 					"version %u, features %#x", r->area[4], r->area[5]);
-	if (has_seal)
-		seal_kind = wal_segment_header_decode(disk_seal, WAL_STATE_SEALED, &seal);
-	if (seal_kind == WAL_FAULT_NONE && !seal_is_believed(r, &active, &seal))
-		seal_kind = WAL_FAULT_HEADER_CHECKSUM;
-	if (active_kind && seal_kind)
-		return wal_reader_fault(r, active_kind, WAL_NO_BLOCK, 0, "%s", "active header");
-	r->header = seal_kind == WAL_FAULT_NONE ? seal : active;
+	sealed = h.has_seal && !h.seal_kind;
+	if (h.active_kind && !sealed)
+		return wal_reader_fault(r, h.active_kind, WAL_NO_BLOCK, 0, "%s", "active header");
+	r->header = sealed ? sealed_header(&h) : h.active;
 	err = check_index(r, index);
 	if (!err)
 		err = allocate_block(r);
 	if (err)
 		return err;
-	if (!has_seal || (tail && seal_kind)) /* with a tail: what is half written, if anything */
+	if (!h.has_seal || (tail && !sealed)) /* with a tail: what is half written, if anything */
 		return open_unsealed(r, tail);
-	return seal_kind ? open_seal_lost(r, seal_kind) : open_sealed(r, &active, active_kind);
+	return sealed ? open_sealed(r, &h) : open_seal_lost(r, h.seal_kind);
 }
 
 static void reset_cursors(struct wal_segment_reader *r)
@@ -482,6 +536,8 @@ static int begin_reading(struct wal_segment_reader *r, const struct wal_tail *ta
 {
 	if (!err)
 		err = read_header_area(r);
+	if (!err)
+		err = look_at_file(r);
 	if (!err)
 		err = parse_header_area(r, r->info.index, tail);
 	if (err) {
@@ -527,7 +583,7 @@ int wal_segment_reader_open_live(int fd, uint32_t index, const struct wal_tail *
 		return -ENOMEM;
 	}
 	r->fd = fd;
-	return begin_reading(r, tail, look_at_file(r), reader, fault);
+	return begin_reading(r, tail, 0, reader, fault);
 }
 
 void wal_segment_reader_close(struct wal_segment_reader *r)
@@ -568,12 +624,9 @@ void wal_segment_reader_set_tail(struct wal_segment_reader *r, const struct wal_
 
 int wal_segment_reader_reload(struct wal_segment_reader *r)
 {
-	struct stat st;
-	int err;
+	int err = read_header_area(r);
 
-	if (fstat(r->fd, &st))
-		return wal_reader_io_fault(r, 0, -errno);
-	r->file_bytes = (uint64_t)st.st_size;
-	err = read_header_area(r);
+	if (!err)
+		err = look_at_file(r);
 	return err ? err : parse_header_area(r, r->info.index, NULL);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/meta_store.h"
+#include "core/store_view.h"
 
 int wal_error_set(struct wal_error *error, int code, const char *format, ...)
 {
@@ -214,33 +215,54 @@ void wal_store_list_destroy(struct wal_store_list *list)
 /* --- the lock --------------------------------------------------------------- */
 
 /* One line of /proc/locks: "1: FLOCK  ADVISORY  WRITE 17 08:01:1234 0 EOF". */
-static pid_t lock_line_holder(const char *line, const struct stat *st)
+static pid_t lock_line_holder(const char *line, const struct stat *st, bool *writes)
 {
 	unsigned int major_nr, minor_nr;
 	unsigned long inode;
+	char type[8];
 	int pid;
 
-	if (sscanf(line, "%*s FLOCK %*s %*s %d %x:%x:%lu", &pid, &major_nr, &minor_nr, &inode) != 4)
+	if (sscanf(line, "%*s FLOCK %*s %7s %d %x:%x:%lu", type, &pid, &major_nr, &minor_nr,
+		   &inode) != 5)
 		return 0;
+	*writes = strcmp(type, "WRITE") == 0;
 	if (inode != st->st_ino || major_nr != major(st->st_dev) || minor_nr != minor(st->st_dev))
 		return 0;
 	return pid;
 }
 
-void wal_store_holder(int dirfd, char *text, size_t size)
+/* Return: the process that has flock on the directory; 0 if there is none to be seen. */
+static pid_t find_holder(int dirfd, bool *writes)
 {
-	char line[256], path[64], name[64] = "a process";
+	char line[256];
 	struct stat st;
 	pid_t pid = 0;
 	FILE *file;
 
-	text[0] = '\0';
 	file = fstat(dirfd, &st) ? NULL : fopen("/proc/locks", "re");
 	if (!file)
-		return;
+		return 0;
 	while (pid == 0 && fgets(line, sizeof(line), file))
-		pid = lock_line_holder(line, &st);
+		pid = lock_line_holder(line, &st, writes);
 	fclose(file);
+	return pid;
+}
+
+bool wal_store_is_held(int dirfd)
+{
+	bool writes = false;
+
+	return find_holder(dirfd, &writes) != 0 && writes;
+}
+
+void wal_store_holder(int dirfd, char *text, size_t size)
+{
+	char path[64], name[64] = "a process";
+	bool writes;
+	pid_t pid = find_holder(dirfd, &writes);
+	FILE *file;
+
+	text[0] = '\0';
 	if (pid == 0)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
@@ -380,6 +402,7 @@ int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns, char torn[
 static void info_add_meta(struct wal_store_info *info, const struct wal_meta *meta)
 {
 	info->meta_valid = true;
+	info->kept_from = meta->first_segment;
 	memcpy(info->log, meta->log, sizeof(info->log));
 	info->incarnation = meta->incarnation;
 	info->block_size = meta->block_size;
@@ -394,29 +417,27 @@ static void info_add_meta(struct wal_store_info *info, const struct wal_meta *me
 static int info_fill(int dirfd, const char *path, struct wal_store_info *info,
 		     struct wal_error *error)
 {
-	struct wal_store_list list;
-	struct wal_meta meta;
-	/* D first, then the segments: beside a running daemon it is then behind them. */
-	bool meta_valid = wal_meta_read(dirfd, &meta, NULL) == 0;
-	int err = wal_store_list_read(dirfd, &list);
+	struct wal_store_view view;
+	struct wal_store_list *list = &view.list;
+	int err = wal_store_view_read(dirfd, &view);
 
 	if (err)
 		return wal_error_set(error, err, "%s: cannot be listed: %s", path, strerror(-err));
-	if (!list.count && !list.has_meta) {
-		wal_store_list_destroy(&list);
+	if (!list->count && !list->has_meta) {
+		wal_store_view_destroy(&view);
 		return wal_error_set(error, -ENOTEMPTY, "%s: not a walfs store (no segment, no %s)",
 				     path, WAL_META_FILE);
 	}
-	if (meta_valid)
-		info_add_meta(info, &meta);
-	info->segments = list.segments;
-	info->segment_count = list.count;
-	info->first_segment = list.count ? list.segments[0] : 0;
-	info->last_segment = wal_store_list_last(&list);
-	info->torn_count = list.torn_count;
-	info->prepared_count = list.prepared_count;
-	list.segments = NULL;
-	wal_store_list_destroy(&list);
+	if (view.meta_err == 0)
+		info_add_meta(info, &view.meta);
+	info->segments = list->segments;
+	info->segment_count = list->count;
+	info->first_segment = list->count ? list->segments[0] : 0;
+	info->last_segment = wal_store_list_last(list);
+	info->torn_count = list->torn_count;
+	info->prepared_count = list->prepared_count;
+	list->segments = NULL;
+	wal_store_view_destroy(&view);
 	wal_store_holder(dirfd, info->holder, sizeof(info->holder));
 	return 0;
 }

@@ -48,6 +48,8 @@ int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 
 /* "walfs (pid 17)" of who holds flock on the open directory, or "". */
 void wal_store_holder(int dirfd, char *text, size_t size);
+/* Does a process hold it exclusively, to write? One of another PID namespace is not seen. */
+bool wal_store_is_held(int dirfd);
 
 /* again: 0, and the next number where that name is taken; below WAL_NAMES_TRIED. */
 void wal_store_prepared_name(uint32_t index, unsigned again, char name[WAL_NAME_MAX]);

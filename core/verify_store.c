@@ -183,6 +183,10 @@ static int check_segment(struct store_check *c, uint32_t index)
 	c->looking_at = index;
 	wal_segment_name(index, name);
 	err = wal_verify_open(&r, c->dirfd, name, index, c->options, c->result);
+	if (err == -ENOENT && wal_store_is_retired(c->dirfd, index)) {
+		c->known = false;
+		return 0;
+	}
 	if (err > 0) {
 		c->known = false;
 		c->index = index;

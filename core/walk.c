@@ -232,30 +232,42 @@ static void drop_open_group(struct walk *w)
 }
 
 /*
- * What lies behind the tail may be an event that a daemon was writing when its
- * block was read: read again, and see whether the walk gets further.
+ * What lies behind the tail may be an event that a daemon was writing when its block was
+ * read, and a group may not have been all there: read again, and see whether the walk gets
+ * further.
  */
 #define LOOK_AGAIN 3
+
+static bool is_at(const struct walk *w, uint32_t block, uint32_t at)
+{
+	return w->tail.block == block && w->tail.at == at;
+}
+
+/* Is there something that no record ends, or a group without its end? */
+static int is_unfinished(struct walk *w, uint64_t *behind)
+{
+	uint64_t end = wal_block_offset(w->block_size, w->tail.block) + WAL_BLOCK_HEADER +
+		       w->tail.at;
+	int err = look_behind(w, behind);
+
+	return err ? err : *behind != end || w->in_group;
+}
 
 static int walk_and_look(struct walk *w, uint64_t *behind)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	int err, idle = 0;
+	int err, idle = 0, unfinished = 0;
 
 	err = read_block(w, 0, w->current);
 	if (!err)
 		err = walk_on(w);
-	while (!err && w->tail.at > 0) {
+	while (!err && w->tail.at > 0 && (unfinished = is_unfinished(w, behind)) > 0) {
 		uint32_t block = w->tail.block, at = w->tail.at;
 
-		err = look_behind(w, behind);
-		if (err ||
-		    *behind == wal_block_offset(w->block_size, block) + WAL_BLOCK_HEADER + at)
-			break;
 		err = read_block(w, block, w->current);
 		if (!err)
 			err = walk_on(w);
-		if (w->tail.block != block || w->tail.at != at) {
+		if (!is_at(w, block, at)) {
 			idle = 0;
 			continue;
 		}
@@ -263,7 +275,7 @@ static int walk_and_look(struct walk *w, uint64_t *behind)
 			break;
 		nanosleep(&pause, NULL);
 	}
-	return err;
+	return unfinished < 0 ? unfinished : err;
 }
 
 static int walk_run(struct walk *w, struct wal_tail *tail)

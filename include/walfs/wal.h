@@ -380,6 +380,7 @@ struct wal_store_info {
 	uint64_t durable_offset;
 	uint64_t durable_event;
 	bool clean;
+	uint32_t kept_from; /* what is below was removed by retention; 0: not known */
 	uint32_t first_segment; /* lowest and highest index there; 0: none */
 	uint32_t last_segment;
 	size_t segment_count;
@@ -389,9 +390,18 @@ struct wal_store_info {
 	char holder[128]; /* "walfs (pid 17)", or "" */
 };
 
-/* Changes nothing, takes no lock. Return: 0; -ENOENT, -ENOTDIR, -ENOTEMPTY, ... */
+/*
+ * Changes nothing, takes no lock. Beside a daemon it is one moment's: an index from kept_from
+ * on that is not among the segments, and below the last, is missing.
+ * Return: 0; -ENOENT, -ENOTDIR, -ENOTEMPTY, ...
+ */
 int wal_store_info_read(const char *path, struct wal_store_info *info, struct wal_error *error);
 void wal_store_info_destroy(struct wal_store_info *info);
+/*
+ * A segment of the list is not there any more (-ENOENT): did retention remove it since?
+ * Otherwise it is missing. dirfd: of the store, or of a mount. Any thread.
+ */
+bool wal_store_is_retired(int dirfd, uint32_t index);
 
 /* --- the log --------------------------------------------------------------- */
 

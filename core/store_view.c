@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/store_view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/*
+ * A slot can be read while it is written, and is no slot then. Writes are at least this
+ * many times as long apart as the looks, so one of two looks is at a slot that is whole.
+ */
+#define META_LOOKS 6
+#define META_PAUSE_NS 2000000
+
+/* Names come and go while a directory is read; a list of which no name went stale is soon had. */
+#define LIST_LOOKS 100
+
+static bool slot_is_bad(const struct wal_meta_slots *slots)
+{
+	return (!slots->valid[0] && !slots->zero[0]) || (!slots->valid[1] && !slots->zero[1]);
+}
+
+static void read_meta(struct wal_store_view *view)
+{
+	const struct timespec pause = {.tv_nsec = META_PAUSE_NS};
+	int looks;
+
+	for (looks = 0; looks < META_LOOKS; looks++) {
+		if (looks > 0)
+			nanosleep(&pause, NULL);
+		view->meta_err = wal_meta_read(view->dirfd, &view->meta, &view->slots);
+		if (!slot_is_bad(&view->slots))
+			return;
+	}
+}
+
+/* first_segment as it is now: retention writes it before it removes a file. 0: not known. */
+static uint32_t first_kept(int dirfd)
+{
+	struct wal_meta meta;
+
+	return wal_meta_read(dirfd, &meta, NULL) ? 0 : meta.first_segment;
+}
+
+static bool is_there(int dirfd, uint32_t index)
+{
+	char name[WAL_NAME_MAX];
+	struct stat st;
+
+	wal_segment_name(index, name);
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/*
+ * Is an index that the list does not have, and should, there after all? Then it came while
+ * the directory was read. Of a longer gap the ends tell: names come and go in order.
+ */
+static bool gap_is_stale(const struct wal_store_view *view)
+{
+	const struct wal_store_list *list = &view->list;
+	uint32_t first = view->meta_err ? 0 : view->meta.first_segment;
+	size_t i;
+
+	for (i = 1; i < list->count; i++) {
+		uint32_t low = list->segments[i - 1] + 1, high = list->segments[i] - 1;
+
+		if (low < first)
+			low = first;
+		if (low <= high && (is_there(view->dirfd, low) || is_there(view->dirfd, high)))
+			return true;
+	}
+	return false;
+}
+
+/* Was one removed after wal.meta was read? Then a newer wal.meta says so. */
+static bool meta_is_stale(const struct wal_store_view *view)
+{
+	return view->meta_err == 0 && first_kept(view->dirfd) > view->meta.first_segment;
+}
+
+static int look(struct wal_store_view *view)
+{
+	read_meta(view);
+	return wal_store_list_read(view->dirfd, &view->list);
+}
+
+int wal_store_view_read(int dirfd, struct wal_store_view *view)
+{
+	int looks, err;
+
+	*view = (struct wal_store_view){.dirfd = dirfd};
+	view->held = wal_store_is_held(dirfd);
+	err = look(view);
+	for (looks = 1; !err && looks < LIST_LOOKS; looks++) {
+		if (!gap_is_stale(view) && !meta_is_stale(view))
+			break;
+		wal_store_list_destroy(&view->list);
+		err = look(view);
+	}
+	return err;
+}
+
+void wal_store_view_destroy(struct wal_store_view *view)
+{
+	wal_store_list_destroy(&view->list);
+}
+
+/* In a mount there is no wal.meta: there the names alone tell. */
+static bool is_below_all(int dirfd, uint32_t index)
+{
+	struct wal_store_list list;
+	bool below;
+
+	if (wal_store_list_read(dirfd, &list))
+		return false;
+	below = !list.has_meta && list.count && list.segments[0] > index;
+	wal_store_list_destroy(&list);
+	return below;
+}
+
+bool wal_store_is_retired(int dirfd, uint32_t index)
+{
+	return !is_there(dirfd, index) &&
+	       (first_kept(dirfd) > index || is_below_all(dirfd, index));
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* A store that is looked at while a daemon writes to it and removes segments. */
+#include "core/store_view.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "tests/support.h"
+
+#define ROUNDS 400
+
+/* --- what is gone --------------------------------------------------------------------- */
+
+static void put_names(uint32_t first, uint32_t last)
+{
+	for (uint32_t i = first; i <= last; i++)
+		file_write(store_segment_path(test_dir(), i), "x", 1);
+}
+
+static void put_first_segment(uint64_t sequence, uint32_t first)
+{
+	struct oracle_params params = test_params();
+	struct oracle_image image;
+	struct oracle_slot slot;
+
+	oracle_build(&image, &params);
+	slot = test_slot(&image);
+	slot.sequence = sequence;
+	slot.first_segment = first;
+	store_put_slot(test_dir(), &slot);
+	oracle_image_free(&image);
+}
+
+START_TEST(what_is_below_first_segment_is_retired_once_it_is_gone)
+{
+	put_names(3, 6);
+	put_first_segment(1, 1);
+	ck_assert(!wal_store_is_retired(test_dirfd(), 2)); /* missing */
+	put_first_segment(2, 4);
+	ck_assert(wal_store_is_retired(test_dirfd(), 2));
+	ck_assert(!wal_store_is_retired(test_dirfd(), 3)); /* it is still there */
+	ck_assert(!wal_store_is_retired(test_dirfd(), 7));
+}
+END_TEST
+
+/* A mount shows no wal.meta. */
+START_TEST(without_wal_meta_the_names_tell_what_is_retired)
+{
+	put_names(3, 4);
+	put_names(6, 6);
+	ck_assert(wal_store_is_retired(test_dirfd(), 2));
+	ck_assert(!wal_store_is_retired(test_dirfd(), 5));
+	ck_assert(!wal_store_is_retired(test_dirfd(), 7));
+}
+END_TEST
+
+START_TEST(the_info_says_from_where_on_the_log_is_kept)
+{
+	struct wal_store_info info;
+
+	put_names(3, 6);
+	put_first_segment(1, 2);
+	ck_ok(wal_store_info_read(test_dir(), &info, NULL));
+	ck_assert(info.meta_valid);
+	ck_assert_uint_eq(info.kept_from, 2);
+	ck_assert_uint_eq(info.first_segment, 3);
+	wal_store_info_destroy(&info);
+}
+END_TEST
+
+START_TEST(only_who_writes_holds_a_store)
+{
+	ck_assert(!wal_store_is_held(test_dirfd()));
+	ck_assert_int_eq(flock(test_dirfd(), LOCK_SH), 0);
+	ck_assert(!wal_store_is_held(test_dirfd()));
+	ck_assert_int_eq(flock(test_dirfd(), LOCK_EX), 0);
+	ck_assert(wal_store_is_held(test_dirfd()));
+	ck_assert_int_eq(flock(test_dirfd(), LOCK_UN), 0);
+}
+END_TEST
+
+/* --- beside a writer ---------------------------------------------------------------------- */
+
+static struct test_log_handle writer;
+static atomic_bool stop;
+
+/* As quick as it can: a segment is full after some twenty of these, and soon removed. */
+static void *write_on(void *arg)
+{
+	static char line[700];
+	struct wal_record record = {.data = line, .size = sizeof(line)};
+
+	(void)arg;
+	memset(line, 'a', sizeof(line));
+	while (!stop)
+		ck_assert_int_eq(wal_log_append(writer.log, &record, 1, NULL), 1);
+	return NULL;
+}
+
+/* Each segment of the list is sound, or was removed since. Return: how many were. */
+static unsigned look_at_each(const struct wal_store_info *info)
+{
+	unsigned retired = 0;
+
+	for (size_t i = 0; i < info->segment_count; i++) {
+		struct wal_segment_reader *reader;
+		struct wal_fault fault;
+		char name[WAL_NAME_MAX];
+		int err;
+
+		wal_segment_name(info->segments[i], name);
+		err = wal_segment_reader_open(NULL, test_dirfd(), name, info->segments[i], 0,
+					      &reader, &fault);
+		if (err == -ENOENT && wal_store_is_retired(test_dirfd(), info->segments[i])) {
+			retired++;
+			continue;
+		}
+		ck_assert_msg(err == 0, "%s: %s", name, wal_fault_kind_name(fault.kind));
+		fault = wal_segment_reader_info(reader)->fault;
+		ck_assert_msg(fault.kind == WAL_FAULT_NONE, "%s: %s", name,
+			      wal_fault_kind_name(fault.kind));
+		wal_segment_reader_close(reader);
+	}
+	return retired;
+}
+
+START_TEST(beside_retention_nothing_is_missing_and_nothing_damaged)
+{
+	struct wal_store_info info;
+	unsigned retired = 0, rounds;
+	pthread_t thread;
+
+	log_prepare(&writer, test_dir(), NULL);
+	writer.options.keep_segments = 2;
+	ck_ok(log_open(&writer));
+	ck_assert_int_eq(pthread_create(&thread, NULL, write_on, NULL), 0);
+	for (rounds = 0; rounds < ROUNDS || (retired == 0 && rounds < 100 * ROUNDS); rounds++) {
+		ck_ok(wal_store_info_read(test_dir(), &info, NULL));
+		ck_assert(info.meta_valid);
+		for (size_t i = 1; i < info.segment_count; i++)
+			ck_assert(info.segments[i] == info.segments[i - 1] + 1 ||
+				  info.segments[i - 1] < info.kept_from);
+		retired += look_at_each(&info);
+		wal_store_info_destroy(&info);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	ck_ok(log_close(&writer));
+	ck_assert_uint_gt(retired, 0); /* or the test has shown nothing */
+}
+END_TEST
+
+static Suite *view_suite(void)
+{
+	Suite *suite = suite_create("store_view");
+	TCase *t = test_case(suite, "gone", 30);
+
+	tcase_add_test(t, what_is_below_first_segment_is_retired_once_it_is_gone);
+	tcase_add_test(t, without_wal_meta_the_names_tell_what_is_retired);
+	tcase_add_test(t, the_info_says_from_where_on_the_log_is_kept);
+	tcase_add_test(t, only_who_writes_holds_a_store);
+	t = test_case(suite, "beside a writer", 120);
+	tcase_add_test(t, beside_retention_nothing_is_missing_and_nothing_damaged);
+	return suite;
+}
+
+int main(void)
+{
+	return test_main(view_suite());
+}
