@@ -60,7 +60,7 @@ static void answer(struct wal_log *log, struct wal_sync *sync, int error)
 		wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC_WAIT, sync->start_ns);
 		wal_count(&log->telemetry,
 			  error ? WAL_COUNT_SYNC_REFUSALS : WAL_COUNT_SYNC_REQUESTS, 1);
-		sync->done(sync, error);
+		sync->done(sync, sync->of_append ? wal_sync_error(error) : error);
 		sync = next;
 	}
 }

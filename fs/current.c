@@ -51,6 +51,7 @@ static void reply_when_durable(fuse_req_t req, size_t written)
 		return;
 	}
 	parked->sync.done = sync_done;
+	parked->sync.of_append = written > 0;
 	parked->fs = fs;
 	parked->req = req;
 	parked->written = written;

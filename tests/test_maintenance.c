@@ -492,6 +492,48 @@ START_TEST(with_meta_strict_a_position_that_cannot_be_written_is_no_success)
 }
 END_TEST
 
+struct answer {
+	struct wal_sync sync; /* first */
+	atomic_int error;     /* 1: not yet */
+};
+
+static void take_answer(struct wal_sync *sync, int error)
+{
+	((struct answer *)sync)->error = error;
+}
+
+static int sync_of_append(bool of_append)
+{
+	struct answer answer = {.sync = {.done = take_answer, .of_append = of_append}, .error = 1};
+
+	wal_log_sync_start(wal, &answer.sync);
+	while (answer.error == 1)
+		usleep(1000);
+	return answer.error;
+}
+
+/* wal.meta can find no space on a copy-on-write disk. */
+static void a_write_is_not_refused_for_space_after_the_fact(int error)
+{
+	handle.options.meta_strict = true;
+	open_log();
+	log_put_lines(&handle, 1, 1);
+	ck_ok(wal_log_sync(wal));
+	log_put_lines(&handle, 2, 2);
+	fault_io_fail_ops(&fault, OP(PWRITE), error, 0);
+	ck_assert_int_eq(sync_of_append(false), error);
+	ck_assert_int_eq(sync_of_append(true), -EIO);
+	fault_io_reset(&fault);
+	ck_assert_int_eq(sync_of_append(true), 0);
+	ck_assert_uint_eq(stats().next_event, 3); /* the second is there once */
+}
+
+START_TEST(an_append_that_was_done_never_asks_to_be_tried_again_for_lack_of_space)
+{
+	a_write_is_not_refused_for_space_after_the_fact(_i ? -EDQUOT : -ENOSPC);
+}
+END_TEST
+
 /* --- by age -------------------------------------------------------------------------- */
 
 START_TEST(a_segment_that_is_old_enough_is_rotated_unless_it_is_empty)
@@ -916,6 +958,8 @@ static Suite *maintenance_suite(void)
 	tcase_add_test(t, syncs_of_several_threads_share_the_disk);
 	tcase_add_test(t, with_meta_strict_the_position_is_on_disk_before_the_answer);
 	tcase_add_test(t, with_meta_strict_a_position_that_cannot_be_written_is_no_success);
+	tcase_add_loop_test(
+		t, an_append_that_was_done_never_asks_to_be_tried_again_for_lack_of_space, 0, 2);
 	tcase_add_test(t, a_segment_that_is_old_enough_is_rotated_unless_it_is_empty);
 	tcase_add_test(t, the_counters_say_what_happened);
 	add_keeping(suite);
