@@ -6,24 +6,37 @@
 
 #include "walfs.h"
 
-static struct walfs_handle_slot *free_slot(struct walfs_handles *handles)
+#define NO_SLOT UINT32_MAX
+
+/* Slots that are free are a list, in which the first free is the one that became so last. */
+static int more_slots(struct walfs_handles *handles)
 {
-	size_t i, grown = handles->count ? handles->count * 2 : 64;
+	size_t grown = handles->count ? handles->count * 2 : 64, i;
 	struct walfs_handle_slot *slots;
 
-	for (i = handles->next_free; i < handles->count; i++)
-		if (!handles->slots[i].handle)
-			goto found;
+	if (grown > NO_SLOT)
+		return -ENOMEM;
 	slots = reallocarray(handles->slots, grown, sizeof(*slots));
 	if (!slots)
-		return NULL;
-	memset(slots + handles->count, 0, (grown - handles->count) * sizeof(*slots));
-	i = handles->count;
+		return -ENOMEM;
+	for (i = handles->count; i < grown; i++)
+		slots[i] = (struct walfs_handle_slot){.next_free = (uint32_t)i + 1};
+	slots[grown - 1].next_free = NO_SLOT;
+	handles->first_free = (uint32_t)handles->count;
 	handles->slots = slots;
 	handles->count = grown;
-found:
-	handles->next_free = i + 1; /* no free one below */
-	return &handles->slots[i];
+	return 0;
+}
+
+static struct walfs_handle_slot *free_slot(struct walfs_handles *handles)
+{
+	struct walfs_handle_slot *slot;
+
+	if ((!handles->count || handles->first_free == NO_SLOT) && more_slots(handles))
+		return NULL;
+	slot = &handles->slots[handles->first_free];
+	handles->first_free = slot->next_free;
+	return slot;
 }
 
 struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool writable)
@@ -46,6 +59,7 @@ struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool wri
 	handle->kind = walfs_ino_kind(ino);
 	handle->segment = walfs_ino_segment(ino);
 	handle->writable = writable;
+	walfs_table_add(&fs->handles.by_ino, &handle->by_ino, ino);
 	walfs_frame_init(&handle->frame, fs->log);
 	return handle;
 }
@@ -81,22 +95,19 @@ void walfs_handle_put(struct walfs_handle *handle)
 	size_t i = (uint32_t)handle->id;
 
 	fs->handles.slots[i].handle = NULL;
-	if (i < fs->handles.next_free)
-		fs->handles.next_free = i;
+	fs->handles.slots[i].next_free = fs->handles.first_free;
+	fs->handles.first_free = (uint32_t)i;
+	walfs_table_remove(&fs->handles.by_ino, &handle->by_ino);
 	walfs_strand_end(&fs->workers, &handle->strand, strand_idle);
 }
 
 struct walfs_handle *walfs_handle_find(struct walfs *fs, fuse_ino_t ino)
 {
-	struct walfs_handle *handle;
-	size_t i;
+	struct walfs_table_node *node = walfs_table_find(&fs->handles.by_ino, ino);
 
-	for (i = 0; i < fs->handles.count; i++) {
-		handle = fs->handles.slots[i].handle;
-		if (handle && handle->ino == ino)
-			return handle;
-	}
-	return NULL;
+	if (!node)
+		return NULL;
+	return (struct walfs_handle *)((char *)node - offsetof(struct walfs_handle, by_ino));
 }
 
 void walfs_handle_reject(struct walfs_handle *handle)
@@ -135,6 +146,7 @@ int walfs_handles_end(struct walfs *fs)
 			first = error;
 		destroy(handle);
 	}
+	walfs_table_destroy(&fs->handles.by_ino, NULL);
 	free(fs->handles.slots);
 	memset(&fs->handles, 0, sizeof(fs->handles));
 	return first;

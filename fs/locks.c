@@ -4,8 +4,7 @@
  * lookup of `current` gives a new inode; so they are kept here, one table for
  * the log, in which every `current` is the same file.
  *
- * As on other Linux file systems the two kinds do not see each other. A lock
- * remembers the handle it was taken through: open file description locks have
+ * A lock remembers the handle it was taken through: open file description locks have
  * no other moment to end than that handle's release.
  */
 #include <errno.h>
@@ -15,293 +14,131 @@
 
 #include "walfs.h"
 
-#define LAST_BYTE UINT64_C(0x7fffffffffffffff)
-
-struct walfs_lock {
-	struct walfs_lock *next;
-	fuse_ino_t file;
-	bool flock; /* or POSIX */
-	short type; /* F_RDLCK, F_WRLCK, F_UNLCK */
-	uint64_t owner;
-	uint64_t handle;
-	uint64_t start, end; /* inclusive */
-	pid_t pid;
-};
-
-struct walfs_lock_waiter {
-	struct walfs_lock_waiter *next;
-	struct walfs_locks *locks;
-	struct walfs_lock wanted;
+struct walfs_lock_request {
+	struct walfs_lock_waiter waiter; /* the first member */
 	fuse_req_t req;
-	bool interrupted;
+	struct walfs_locks *locks;
+	struct walfs_lock_request *before, *after; /* of all that wait */
+	struct walfs_lock_request *next_interrupted;
 };
-
-/* --- the table ------------------------------------------------------------------ */
 
 static fuse_ino_t file_of(fuse_ino_t ino)
 {
 	return walfs_ino_kind(ino) >= WALFS_CURRENT ? (fuse_ino_t)walfs_ino_kind(ino) : ino;
 }
 
-static bool same_owner(const struct walfs_lock *a, const struct walfs_lock *b)
-{
-	return a->file == b->file && a->flock == b->flock && a->owner == b->owner;
-}
-
-static bool overlap(const struct walfs_lock *a, const struct walfs_lock *b)
-{
-	return a->start <= b->end && b->start <= a->end;
-}
-
-static bool conflict(const struct walfs_lock *a, const struct walfs_lock *b)
-{
-	return a->file == b->file && a->flock == b->flock && a->owner != b->owner &&
-	       overlap(a, b) && (a->type == F_WRLCK || b->type == F_WRLCK);
-}
-
-static struct walfs_lock *find_conflict(struct walfs_locks *locks, const struct walfs_lock *wanted)
-{
-	struct walfs_lock *lock;
-
-	for (lock = locks->held; lock; lock = lock->next)
-		if (wanted->type != F_UNLCK && conflict(lock, wanted))
-			return lock;
-	return NULL;
-}
-
-static void drop(struct walfs_lock **link)
-{
-	struct walfs_lock *lock = *link;
-
-	*link = lock->next;
-	free(lock);
-}
-
-static void insert(struct walfs_locks *locks, struct walfs_lock *lock)
-{
-	lock->next = locks->held;
-	locks->held = lock;
-}
-
-/* A lock of the same type that touches the new one becomes part of it. */
-static bool absorb(struct walfs_lock *new, const struct walfs_lock *old)
-{
-	if (old->type != new->type || old->start > new->end + 1 || new->start > old->end + 1)
-		return false;
-	if (old->start < new->start)
-		new->start = old->start;
-	if (old->end > new->end)
-		new->end = old->end;
-	return true;
-}
-
-/*
- * Takes the new lock's range out of an older one of its owner, which it
- * overlaps. Return: whether nothing is left of that; spare is used if it is
- * cut in two.
- */
-static bool carve(struct walfs_locks *locks, struct walfs_lock *old, const struct walfs_lock *new,
-		  struct walfs_lock **spare)
-{
-	bool left = old->start<new->start, right = old->end> new->end;
-
-	if (left && right) {
-		**spare = *old;
-		(*spare)->start = new->end + 1;
-		insert(locks, *spare);
-		*spare = NULL;
-	}
-	if (left)
-		old->end = new->start - 1;
-	else if (right)
-		old->start = new->end + 1;
-	return !left && !right;
-}
-
-/* Sets or clears what wanted says; the caller knows that nothing conflicts. */
-static int apply(struct walfs_locks *locks, const struct walfs_lock *wanted)
-{
-	struct walfs_lock *new = malloc(sizeof(*new)), *spare = malloc(sizeof(*spare));
-	struct walfs_lock **link = &locks->held;
-	int error = new &&spare ? 0 : -ENOLCK;
-
-	if (error)
-		goto out;
-	*new = *wanted;
-	while (*link) {
-		if (same_owner(*link, new) &&
-		    (absorb(new, *link) ||
-		     (overlap(*link, new) && carve(locks, *link, new, &spare))))
-			drop(link);
-		else
-			link = &(*link)->next;
-	}
-	if (new->type != F_UNLCK) {
-		insert(locks, new);
-		new = NULL;
-	}
-out:
-	free(new);
-	free(spare);
-	return error;
-}
-
 /* --- waiting ---------------------------------------------------------------------- */
 
-static void answer_waiter(struct walfs_lock_waiter **link, int error)
+/* The table has given the waiter back. */
+static void answer(struct walfs_lock_request *request, int error)
 {
-	struct walfs_lock_waiter *waiter = *link;
-
-	*link = waiter->next;
-	fuse_req_interrupt_func(waiter->req, NULL, NULL);
-	fuse_reply_err(waiter->req, -error);
-	free(waiter);
+	if (request->before)
+		request->before->after = request->after;
+	else
+		request->locks->waiting = request->after;
+	if (request->after)
+		request->after->before = request->before;
+	fuse_req_interrupt_func(request->req, NULL, NULL);
+	fuse_reply_err(request->req, -error);
+	free(request);
 }
 
-/* Something was unlocked: whoever can go on does, first come first served. */
-static void wake(struct walfs_locks *locks)
+void walfs_locks_granted(struct walfs_lock_waiter *waiter, int error)
 {
-	struct walfs_lock_waiter **link = &locks->waiting;
+	answer((struct walfs_lock_request *)waiter, error);
+}
 
-	while (*link) {
-		if (find_conflict(locks, &(*link)->wanted))
-			link = &(*link)->next;
-		else
-			answer_waiter(link, apply(locks, &(*link)->wanted));
-	}
+static void cancel(struct walfs_lock_request *request, int error)
+{
+	walfs_lock_table_cancel(&request->locks->table, &request->waiter);
+	answer(request, error);
 }
 
 /* libfuse holds locks of its own here, so this only leaves a note. */
 static void note_interrupt(fuse_req_t req, void *data)
 {
-	struct walfs_lock_waiter *waiter = data;
+	struct walfs_lock_request *request = data;
 
 	(void)req;
-	waiter->interrupted = true;
-	waiter->locks->interrupted = true;
+	request->next_interrupted = request->locks->interrupted;
+	request->locks->interrupted = request;
 }
 
-void walfs_locks_reap(struct walfs *fs)
+bool walfs_locks_reap(struct walfs *fs)
 {
-	struct walfs_lock_waiter **link = &fs->locks.waiting;
+	struct walfs_lock_request *request, *next;
 
-	if (!fs->locks.interrupted)
-		return;
-	fs->locks.interrupted = false;
-	while (*link) {
-		if ((*link)->interrupted)
-			answer_waiter(link, -EINTR);
-		else
-			link = &(*link)->next;
+	/* before any of them can be granted what it waits for */
+	for (request = fs->locks.interrupted; request; request = next) {
+		next = request->next_interrupted;
+		cancel(request, -EINTR);
 	}
+	fs->locks.interrupted = NULL;
+	return walfs_lock_table_wake(&fs->locks.table);
 }
 
-/* Follows who waits for whom. Return: whether waiting would never end. */
-static bool would_deadlock(struct walfs_locks *locks, const struct walfs_lock *wanted)
+static void wait_for(fuse_req_t req, struct walfs_locks *locks, const struct walfs_lock_wish *wish)
 {
-	const struct walfs_lock *next = wanted;
-	const struct walfs_lock_waiter *waiter;
-	int depth;
+	struct walfs_lock_request *request = calloc(1, sizeof(*request));
+	int error = request ? walfs_lock_table_wait(&locks->table, &request->waiter, wish)
+			    : -ENOLCK;
 
-	if (wanted->flock)
-		return false;
-	for (depth = 0; depth < 64; depth++) {
-		next = find_conflict(locks, next);
-		if (!next)
-			return false;
-		if (next->owner == wanted->owner)
-			return true;
-		for (waiter = locks->waiting; waiter; waiter = waiter->next)
-			if (!waiter->wanted.flock && waiter->wanted.owner == next->owner)
-				break;
-		if (!waiter)
-			return false;
-		next = &waiter->wanted;
-	}
-	return false;
-}
-
-static void wait_for(fuse_req_t req, struct walfs_locks *locks, const struct walfs_lock *wanted)
-{
-	struct walfs_lock_waiter *waiter, **link = &locks->waiting;
-
-	if (would_deadlock(locks, wanted)) {
-		fuse_reply_err(req, EDEADLK);
+	if (error) {
+		free(request);
+		fuse_reply_err(req, -error);
 		return;
 	}
-	waiter = calloc(1, sizeof(*waiter));
-	if (!waiter) {
-		fuse_reply_err(req, ENOLCK);
-		return;
-	}
-	waiter->locks = locks;
-	waiter->wanted = *wanted;
-	waiter->req = req;
-	while (*link)
-		link = &(*link)->next;
-	*link = waiter;
-	fuse_req_interrupt_func(req, note_interrupt, waiter);
+	request->req = req;
+	request->locks = locks;
+	request->after = locks->waiting;
+	if (request->after)
+		request->after->before = request;
+	locks->waiting = request;
+	fuse_req_interrupt_func(req, note_interrupt, request);
 }
 
-static void drop_owner(struct walfs_locks *locks, const struct walfs_lock *owner)
-{
-	struct walfs_lock **link = &locks->held;
-	bool dropped = false;
-
-	while (*link) {
-		if (same_owner(*link, owner)) {
-			drop(link);
-			dropped = true;
-		} else {
-			link = &(*link)->next;
-		}
-	}
-	if (dropped)
-		wake(locks);
-}
-
-static void set(fuse_req_t req, const struct walfs_lock *wanted, bool sleep)
+static void set(fuse_req_t req, const struct walfs_lock_wish *wish, bool sleep)
 {
 	struct walfs_locks *locks = &walfs_of(req)->locks;
+	int error = walfs_lock_table_set(&locks->table, wish);
 
-	if (!find_conflict(locks, wanted)) {
-		fuse_reply_err(req, -apply(locks, wanted));
-		wake(locks); /* it may have been an unlock, or a weaker lock than before */
-	} else if (sleep) {
-		wait_for(req, locks, wanted);
-	} else {
-		fuse_reply_err(req, EAGAIN);
-	}
+	if (error == -EAGAIN && sleep)
+		wait_for(req, locks, wish);
+	else
+		fuse_reply_err(req, -error);
 }
 
 /* --- requests ---------------------------------------------------------------------- */
 
-static struct walfs_lock from_flock(fuse_ino_t ino, const struct fuse_file_info *fi,
-				    const struct flock *lock)
+static struct walfs_lock_wish from_flock(fuse_req_t req, fuse_ino_t ino,
+					 const struct fuse_file_info *fi, const struct flock *lock)
 {
-	return (struct walfs_lock){
+	return (struct walfs_lock_wish){
 		.file = file_of(ino),
 		.type = lock->l_type,
 		.owner = fi->lock_owner,
 		.handle = fi->fh,
 		.start = (uint64_t)lock->l_start,
-		.end = lock->l_len ? (uint64_t)(lock->l_start + lock->l_len - 1) : LAST_BYTE,
+		.end = lock->l_len ? (uint64_t)(lock->l_start + lock->l_len - 1)
+				   : WALFS_LOCK_LAST_BYTE,
 		.pid = lock->l_pid,
+		.uid = fuse_req_ctx(req)->uid,
 	};
 }
 
 void walfs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
 {
-	struct walfs_lock wanted = from_flock(ino, fi, lock);
-	const struct walfs_lock *held = find_conflict(&walfs_of(req)->locks, &wanted);
+	struct walfs_lock_wish wish = from_flock(req, ino, fi, lock), held;
 
 	lock->l_type = F_UNLCK;
-	if (held) {
-		lock->l_type = held->type;
+	if (walfs_lock_table_test(&walfs_of(req)->locks.table, &wish, &held)) {
+		lock->l_type = held.type;
 		lock->l_whence = SEEK_SET;
-		lock->l_start = (off_t)held->start;
-		lock->l_len = held->end == LAST_BYTE ? 0 : (off_t)(held->end - held->start + 1);
-		lock->l_pid = held->pid;
+		lock->l_start = (off_t)held.start;
+		lock->l_len = held.end == WALFS_LOCK_LAST_BYTE
+				      ? 0
+				      : (off_t)(held.end - held.start + 1);
+		lock->l_pid = held.pid;
 	}
 	fuse_reply_lock(req, lock);
 }
@@ -309,15 +146,15 @@ void walfs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, stru
 void walfs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
 		 int sleep)
 {
-	struct walfs_lock wanted = from_flock(ino, fi, lock);
+	struct walfs_lock_wish wish = from_flock(req, ino, fi, lock);
 
-	set(req, &wanted, sleep);
+	set(req, &wish, sleep);
 }
 
 void walfs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 {
-	struct walfs_locks *locks = &walfs_of(req)->locks;
-	struct walfs_lock wanted = {
+	struct walfs_lock_table *table = &walfs_of(req)->locks.table;
+	struct walfs_lock_wish held, wish = {
 		.file = file_of(ino),
 		.flock = true,
 		.type = op & LOCK_EX   ? F_WRLCK
@@ -325,44 +162,32 @@ void walfs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int 
 				       : F_UNLCK,
 		.owner = fi->lock_owner,
 		.handle = fi->fh,
-		.end = LAST_BYTE,
+		.end = WALFS_LOCK_LAST_BYTE,
 		.pid = fuse_req_ctx(req)->pid,
+		.uid = fuse_req_ctx(req)->uid,
 	};
 
 	/* As Linux does: a conversion gives up the old lock first, or two would wait for ever. */
-	if (find_conflict(locks, &wanted))
-		drop_owner(locks, &wanted);
-	set(req, &wanted, !(op & LOCK_NB));
+	if (walfs_lock_table_test(table, &wish, &held))
+		walfs_lock_table_drop_owner(table, &wish);
+	set(req, &wish, !(op & LOCK_NB));
 }
 
 void walfs_locks_flush(struct walfs *fs, const struct walfs_handle *handle, uint64_t owner)
 {
-	const struct walfs_lock all = {.file = file_of(handle->ino), .owner = owner};
+	const struct walfs_lock_wish all = {.file = file_of(handle->ino), .owner = owner};
 
-	drop_owner(&fs->locks, &all);
+	walfs_lock_table_drop_owner(&fs->locks.table, &all);
 }
 
 void walfs_locks_release(struct walfs *fs, const struct walfs_handle *handle)
 {
-	struct walfs_lock **link = &fs->locks.held;
-	bool dropped = false;
-
-	while (*link) {
-		if ((*link)->handle == handle->id) {
-			drop(link);
-			dropped = true;
-		} else {
-			link = &(*link)->next;
-		}
-	}
-	if (dropped)
-		wake(&fs->locks);
+	walfs_lock_table_drop_handle(&fs->locks.table, handle->id);
 }
 
 void walfs_locks_end(struct walfs *fs)
 {
 	while (fs->locks.waiting)
-		answer_waiter(&fs->locks.waiting, -ENOTCONN);
-	while (fs->locks.held)
-		drop(&fs->locks.held);
+		cancel(fs->locks.waiting, -ENOTCONN);
+	walfs_lock_table_destroy(&fs->locks.table);
 }

@@ -114,7 +114,7 @@ static void handle(struct walfs *fs, const struct fuse_buf *buffer)
 	walfs_opstats_begin(&fs->opstats, buffer->mem);
 	fuse_session_process_buf(fs->session, buffer);
 	walfs_opstats_end(&fs->opstats);
-	walfs_locks_reap(fs);
+	(void)walfs_locks_reap(fs); /* what is left is done once there is no request */
 	walfs_handles_reap(fs);
 }
 
@@ -155,7 +155,7 @@ static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *error)
 		if (fs->lead)
 			commit(fs);
 	} else if (got == -EAGAIN) {
-		stop = poll_or_wait(fs);
+		stop = !walfs_locks_reap(fs) && poll_or_wait(fs);
 	} else if (got < 0 && got != -EINTR) {
 		*error = is_over(got) ? 0 : got;
 		return true;

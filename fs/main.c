@@ -250,6 +250,7 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 		return NULL;
 	fs->options = *options;
 	fs->signal_fd = -1;
+	fs->locks.table.granted = walfs_locks_granted;
 	note_start(fs);
 	pthread_mutex_init(&fs->reading, NULL);
 	pthread_mutex_init(&fs->checked.lock, NULL);

@@ -27,6 +27,7 @@
 #include <walfs/wal.h>
 
 #include "busy_poll.h"
+#include "lock_table.h"
 #include "opstats.h"
 
 struct walfs;
@@ -224,6 +225,7 @@ struct walfs_handle {
 	struct walfs *fs;
 	uint64_t id; /* what the kernel calls fh */
 	fuse_ino_t ino;
+	struct walfs_table_node by_ino;
 	enum walfs_kind kind;
 	uint32_t segment;
 	bool writable;
@@ -242,12 +244,14 @@ struct walfs_handle {
 struct walfs_handle_slot {
 	struct walfs_handle *handle;
 	uint32_t generation;
+	uint32_t next_free;
 };
 
 struct walfs_handles {
 	struct walfs_handle_slot *slots;
 	size_t count;
-	size_t next_free; /* where to look first */
+	uint32_t first_free;
+	struct walfs_table by_ino;
 	/* Handles that workers could not open: the loop takes them back. */
 	_Atomic(struct walfs_handle *) unopened;
 };
@@ -269,21 +273,26 @@ int walfs_handles_end(struct walfs *fs);
 
 /* --- locks.c ---------------------------------------------------------------- */
 
-struct walfs_lock;
-struct walfs_lock_waiter;
+struct walfs_lock_request;
 
 struct walfs_locks {
-	struct walfs_lock *held;
-	struct walfs_lock_waiter *waiting; /* in order of arrival */
-	bool interrupted;		   /* one of the waiting is */
+	struct walfs_lock_table table;
+	struct walfs_lock_request *waiting;
+	struct walfs_lock_request *interrupted; /* of those */
 };
+
+/* For the table: a wait is over. */
+void walfs_locks_granted(struct walfs_lock_waiter *waiter, int error);
 
 /* Drops POSIX locks of this owner on the handle's file. */
 void walfs_locks_flush(struct walfs *fs, const struct walfs_handle *handle, uint64_t owner);
 /* Drops all locks that were taken through this handle. */
 void walfs_locks_release(struct walfs *fs, const struct walfs_handle *handle);
-/* Answers waiters that were interrupted. Called by the loop between requests. */
-void walfs_locks_reap(struct walfs *fs);
+/*
+ * Answers waiters that were interrupted, and some of those that can have what they wait for.
+ * Called by the loop between requests. Return: whether more are to be looked at.
+ */
+bool walfs_locks_reap(struct walfs *fs);
 /* At the end: answers all waiters, frees all. */
 void walfs_locks_end(struct walfs *fs);
 

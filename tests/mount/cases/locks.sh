@@ -13,11 +13,13 @@ case_posix_locks_work_over_separate_opens() {
 			free ok
 			write[100+100] EAGAIN
 			free ok
-			write[160+40] EAGAIN
+			write[100+40] EAGAIN
 			read[100+100] EAGAIN
 			free ok
 		LINES
 	)"
+	: >"$dir/file"
+	same 'as on a local file' "$("$poke" posix-locks "$mnt/current")" "$("$poke" posix-locks "$dir/file")"
 }
 
 case_open_file_description_locks_end_with_their_file() {
@@ -50,4 +52,40 @@ case_flock_excludes_across_a_rotation_and_ends_with_its_holder() {
 	sleep 0.1
 	flock "$mnt/current" echo mine
 	wait $!
+}
+
+# More than are tried at a time.
+case_fifty_that_wait_for_a_lock_all_get_it() {
+	local i
+	mount_log
+	exec 3>>"$mnt/current"
+	flock 3
+	for ((i = 0; i < 50; i++)); do
+		flock "$mnt/current" sh -c "echo $i >>'$dir/got'" 3>&- &
+	done
+	sleep 0.3
+	exec 3>&-
+	wait $(jobs -p | tail -n 50)
+	same got "$(sort -n "$dir/got" | tr '\n' ' ')" "$(seq -s ' ' 0 49) "
+}
+
+case_an_owner_with_too_many_locks_gets_enolck_and_others_lock_on() {
+	mount_log
+	cat >"$dir/many.py" <<-'PYTHON'
+		import errno, fcntl, os, sys
+		mine, other = (os.open(sys.argv[1], os.O_RDONLY) for i in range(2))
+		try:
+		    for n in range(2000):
+		        fcntl.lockf(mine, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 2 * n)
+		except OSError as error:
+		    print(n, errno.errorcode[error.errno], flush=True)
+		if os.fork() == 0:
+		    fcntl.lockf(other, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 0)
+		    print("another has one", flush=True)
+		    os._exit(0)
+		os.wait()
+		fcntl.lockf(mine, fcntl.LOCK_UN)
+		fcntl.lockf(mine, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 5000)
+	PYTHON
+	same locks "$(python3 "$dir/many.py" "$mnt/current")" $'1024 ENOLCK\nanother has one'
 }
