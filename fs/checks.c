@@ -192,6 +192,33 @@ static int clear_stale(const char *path)
 	return error;
 }
 
+/*
+ * Is the program of a FUSE mount gone? The last is of one that ended before the mount was ready;
+ * a question that was on its way when it ended gets the second.
+ */
+static bool is_dead(int error)
+{
+	return error == ENOTCONN || error == ECONNABORTED || error == ECONNREFUSED;
+}
+
+/* A network file system whose server is gone, say. */
+static void say_unusable(const char *path, int error)
+{
+	struct place place;
+
+	if (place_open(path, &place)) {
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(error));
+		return;
+	}
+	if (place.has_mount && strcmp(place.mount.point, place.path) == 0)
+		walfs_say(WAL_NOTICE_ERROR,
+			  "%s: %s; a mount (%s, of %s) is there: unmount it first: umount %s", path,
+			  strerror(error), place.mount.type, place.mount.source, path);
+	else
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(error));
+	place_close(&place);
+}
+
 static int stat_mountpoint(const char *path, struct stat *st)
 {
 	struct statfs fs_st;
@@ -207,10 +234,10 @@ static int stat_mountpoint(const char *path, struct stat *st)
 				  path);
 			return -ENOENT;
 		}
-		if (errno != ENOTCONN) {
-			error = -errno;
-			walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(-error));
-			return error;
+		error = errno;
+		if (!is_dead(error)) {
+			say_unusable(path, error);
+			return -error;
 		}
 		error = clear_stale(path);
 		if (error)
@@ -219,10 +246,27 @@ static int stat_mountpoint(const char *path, struct stat *st)
 	return -ENOTCONN;
 }
 
+/* Lines that were written while nothing was mounted are not to be hidden, nor lost. */
+static void say_not_empty(const char *path, bool has_current)
+{
+	if (has_current)
+		walfs_say(WAL_NOTICE_ERROR,
+			  "%s: the mount point is not empty: its file current was written while "
+			  "nothing was mounted there; move it away, mount, and append it: "
+			  "mv %s/current FILE; ...; cat FILE >> %s/current",
+			  path, path, path);
+	else
+		walfs_say(WAL_NOTICE_ERROR,
+			  "%s: the mount point is not empty, and a mount would hide what is there; "
+			  "use an empty directory",
+			  path);
+}
+
 static int check_empty(const char *path)
 {
 	const struct dirent *entry;
 	DIR *directory = opendir(path);
+	bool has_current = false;
 	int error = 0;
 
 	if (!directory) {
@@ -230,15 +274,15 @@ static int check_empty(const char *path)
 		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(-error));
 		return error;
 	}
-	while (!error && (entry = readdir(directory)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			error = -ENOTEMPTY;
+	while ((entry = readdir(directory))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		error = -ENOTEMPTY;
+		has_current = has_current || strcmp(entry->d_name, "current") == 0;
+	}
 	closedir(directory);
 	if (error)
-		walfs_say(WAL_NOTICE_ERROR,
-			  "%s: the mount point is not empty, and a mount would hide what is there; "
-			  "use an empty directory",
-			  path);
+		say_not_empty(path, has_current);
 	return error;
 }
 

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@
 #define EXIT_USAGE 2
 #define HELD_WAIT_MS 10000 /* for a daemon that is just finishing */
 #define HELD_STEP_MS 20
+#define HELD_LOOK_MS 300 /* after that, where else may it be mounted? */
+#define NOTICE_WAIT_MS 2000
 #define FILES_MIN 64u
 
 /* --- into the background ------------------------------------------------------------ */
@@ -67,7 +70,7 @@ static void leave_terminal(int ready_fd)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	ssize_t done;
 
-	walfs_notice_to_syslog();
+	walfs_notice_to_syslog(NOTICE_WAIT_MS);
 	setsid();
 	if (chdir("/") < 0)
 		walfs_say(WAL_NOTICE_WARNING, "/: %s", strerror(errno));
@@ -119,15 +122,45 @@ static int take_signals(struct walfs *fs)
 	return fs->signal_fd < 0 ? -errno : 0;
 }
 
-/* Return: whether the store is mounted somewhere; then says where. */
+/* "kill 17 ends that" for "walfs (pid 17)". */
+static void way_out(const char *store, char *text, size_t size)
+{
+	struct wal_store_info info;
+	const char *pid;
+
+	snprintf(text, size, "end the walfs that holds it with kill");
+	if (wal_store_info_read(store, &info, NULL))
+		return;
+	pid = strrchr(info.holder, '(');
+	if (pid && strncmp(pid, "(pid ", 5) == 0)
+		snprintf(text, size, "`kill %.*s` ends its daemon",
+			 (int)strcspn(pid + 5, ")"), pid + 5);
+	wal_store_info_destroy(&info);
+}
+
+/*
+ * Return: whether the store is mounted somewhere; then says where. A service with a mount
+ * namespace of its own keeps a mount, and so its daemon, when it is gone everywhere else.
+ */
 static bool is_mounted(const char *store)
 {
 	struct walfs_mount mount;
+	char who[64], out[64];
+	pid_t pid;
 
-	if (!walfs_mount_of_store(store, &mount))
+	if (walfs_mount_of_store(store, &mount)) {
+		walfs_say(WAL_NOTICE_ERROR, "%s is mounted on %s", store, mount.point);
+		walfs_mount_destroy(&mount);
+		return true;
+	}
+	pid = walfs_mount_elsewhere(store, who, sizeof(who));
+	if (!pid)
 		return false;
-	walfs_say(WAL_NOTICE_ERROR, "%s is mounted on %s", store, mount.point);
-	walfs_mount_destroy(&mount);
+	way_out(store, out, sizeof(out));
+	walfs_say(WAL_NOTICE_ERROR,
+		  "%s is not mounted here, but still in the mount namespace of %s (pid %d), where "
+		  "an unmount here does not reach; %s and loses nothing",
+		  store, who, (int)pid, out);
 	return true;
 }
 
@@ -159,14 +192,22 @@ static int open_log(struct walfs *fs)
 		.keep_age_s = options->keep_age_s,
 		.notice = walfs_notice,
 	};
+	uint64_t started = walfs_clock_ns(CLOCK_MONOTONIC), waited_ms;
 	struct wal_error error = {.code = 0};
-	int result, waited;
+	bool looked = false;
+	int result;
 
-	for (waited = 0; waited < HELD_WAIT_MS; waited += HELD_STEP_MS) {
+	do {
 		result = wal_log_open(&log_options, &fs->log, &error);
-		if (result != -EBUSY || is_mounted(options->store) || wait_a_moment(fs))
+		waited_ms = (walfs_clock_ns(CLOCK_MONOTONIC) - started) / 1000000;
+		if (result != -EBUSY || wait_a_moment(fs))
 			break;
-	}
+		if (!looked && waited_ms >= HELD_LOOK_MS) {
+			looked = true;
+			if (is_mounted(options->store))
+				break;
+		}
+	} while (waited_ms < HELD_WAIT_MS);
 	if (result)
 		walfs_say(WAL_NOTICE_ERROR, "%s", error.text);
 	return result;
@@ -275,6 +316,7 @@ static int start(struct walfs *fs)
 {
 	int error = take_signals(fs);
 
+	walfs_notice_queue();
 	if (!error)
 		error = wal_fault_handler_install();
 	if (error)
@@ -297,6 +339,18 @@ static int start(struct walfs *fs)
 	return error;
 }
 
+/* For the journal: a mount is otherwise silent. */
+static void say_start(struct walfs *fs)
+{
+	struct wal_log_position position;
+
+	wal_log_position(fs->log, &position);
+	walfs_say(WAL_NOTICE_INFO,
+		  "%s: mounted on %s%s, segment %" PRIu32 ", next event %" PRIu64,
+		  fs->options.store, fs->options.mountpoint, fs->options.read_only ? " (ro)" : "",
+		  position.segment, position.next_event);
+}
+
 /* --- the end ---------------------------------------------------------------------------- */
 
 /*
@@ -305,6 +359,7 @@ static int start(struct walfs *fs)
  */
 static int stop(struct walfs *fs)
 {
+	struct wal_log_position position = {.segment = 0};
 	int error = 0, close_error = 0;
 
 	atomic_store(&fs->stopping, true);
@@ -314,6 +369,7 @@ static int stop(struct walfs *fs)
 	if (fs->log) {
 		error = walfs_handles_end(fs);
 		walfs_syncs_wait(fs);
+		wal_log_position(fs->log, &position);
 		close_error = wal_log_close(fs->log);
 	}
 	if (close_error)
@@ -321,6 +377,10 @@ static int stop(struct walfs *fs)
 			  strerror(-close_error));
 	else if (error)
 		walfs_say(WAL_NOTICE_ERROR, "an unfinished record is lost: %s", strerror(-error));
+	else if (fs->session)
+		walfs_say(WAL_NOTICE_INFO, "%s: ended%s, next event %" PRIu64, fs->options.store,
+			  fs->options.read_only ? "" : ", all is on stable storage",
+			  position.next_event);
 	if (fs->session) {
 		fuse_session_unmount(fs->session);
 		fuse_session_destroy(fs->session);
@@ -341,20 +401,25 @@ static int run(const struct walfs_options *options, int ready_fd)
 {
 	struct walfs *fs = new_walfs(options);
 	int error, stop_error;
+	bool started;
 
 	if (!fs) {
 		walfs_say(WAL_NOTICE_ERROR, "%s", strerror(ENOMEM));
 		return EXIT_FAILURE;
 	}
 	error = start(fs);
-	if (!error) {
+	started = !error;
+	if (started) {
 		if (ready_fd >= 0)
 			leave_terminal(ready_fd);
+		say_start(fs);
 		error = walfs_loop(fs);
 		if (error)
 			walfs_say(WAL_NOTICE_ERROR, "the FUSE device: %s", strerror(-error));
 	}
 	stop_error = stop(fs);
+	/* what kept it from starting is always printed */
+	walfs_notice_end(started ? NOTICE_WAIT_MS : -1);
 	return error || stop_error ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

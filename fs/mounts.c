@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc/self/mountinfo: what is mounted where, and of which file system. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,16 +76,20 @@ static bool parse_line(char *line, struct walfs_mount *mount)
 	return false;
 }
 
-/* The last line that matches: the topmost mount. */
-static bool find(bool (*match)(const struct walfs_mount *mount, const void *what), const void *what,
+/* The last line that matches: the topmost mount. process: "self", or its number. */
+static bool find(const char *process,
+		 bool (*match)(const struct walfs_mount *mount, const void *what), const void *what,
 		 struct walfs_mount *found)
 {
-	FILE *file = fopen("/proc/self/mountinfo", "re");
+	char path[64];
+	FILE *file;
 	struct walfs_mount mount;
 	bool is_found = false;
 	char *line = NULL;
 	size_t size = 0;
 
+	snprintf(path, sizeof(path), "/proc/%s/mountinfo", process);
+	file = fopen(path, "re");
 	while (file && getline(&line, &size, file) >= 0) {
 		if (!parse_line(line, &mount))
 			continue;
@@ -114,12 +120,58 @@ static bool match_store(const struct walfs_mount *mount, const void *what)
 
 bool walfs_mount_by_id(int id, struct walfs_mount *mount)
 {
-	return find(match_id, &id, mount);
+	return find("self", match_id, &id, mount);
 }
 
 bool walfs_mount_of_store(const char *store, struct walfs_mount *mount)
 {
-	return find(match_store, store, mount);
+	return find("self", match_store, store, mount);
+}
+
+/* Return: whether the name in /proc is that of a process in another mount namespace than ours. */
+static bool is_elsewhere(const char *process)
+{
+	char path[64];
+	struct stat ours, theirs;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/mnt", process);
+	return process[strspn(process, "0123456789")] == '\0' && stat(path, &theirs) == 0 &&
+	       stat("/proc/self/ns/mnt", &ours) == 0 && theirs.st_ino != ours.st_ino;
+}
+
+static void read_comm(const char *process, char *name, size_t size)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(name, size, "a process");
+	snprintf(path, sizeof(path), "/proc/%s/comm", process);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fgets(name, (int)size, file))
+		name[strcspn(name, "\n")] = '\0';
+	fclose(file);
+}
+
+pid_t walfs_mount_elsewhere(const char *store, char *who, size_t size)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	struct walfs_mount mount;
+	pid_t pid = 0;
+
+	while (proc && !pid && (entry = readdir(proc))) {
+		if (strlen(entry->d_name) > 10 || !is_elsewhere(entry->d_name) ||
+		    !find(entry->d_name, match_store, store, &mount))
+			continue;
+		walfs_mount_destroy(&mount);
+		read_comm(entry->d_name, who, size);
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	if (proc)
+		closedir(proc);
+	return pid;
 }
 
 static int run_fusermount(const char *point)

@@ -1,41 +1,83 @@
 /* SPDX-License-Identifier: MIT */
-/* Where messages go: the terminal until the daemon leaves it, then syslog. */
+/*
+ * Where messages go: the terminal until the daemon leaves it, then syslog.
+ *
+ * Whoever reads them may stall (a full pipe, a log daemon that hangs), and whoever says
+ * something may hold what writers wait for. So a thread of its own writes them, from a
+ * queue with an end: what does not fit is dropped, counted, and said afterwards. Before the
+ * thread runs, each message is written by who says it.
+ */
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "walfs.h"
 
-/* As stderr itself, this belongs to the process: libfuse's log hook has no context. */
-static atomic_bool to_syslog;
+#define QUEUE_MAX 256 /* messages */
+#define KEPT_MAX 64   /* of the start, for syslog */
+#define TEXT_MAX 2048
 
-/* For whoever does not see either: `.walfs/status`. */
-static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER; /* protects the next two */
+struct message {
+	struct message *next;
+	enum wal_notice_level level;
+	unsigned long dropped; /* how many were before it */
+	char text[];
+};
+
+struct messages {
+	struct message *first, *last;
+	size_t count;
+};
+
+/* As stderr itself, these belong to the process: libfuse's log hook has no context. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects all below */
+static pthread_cond_t changed;	/* CLOCK_MONOTONIC; of the queue, of busy, of running */
+static pthread_t writer;
+static bool running, stopping;
+static bool busy; /* the writer is at one */
+static bool to_syslog;
+static struct messages queue;
+static struct messages kept; /* were written to the terminal, will go to syslog, too */
+static unsigned long dropped; /* not said yet */
+static uint64_t dropped_total;
+/* For whoever sees neither: `.walfs/status`. */
 static struct walfs_said last_warning, last_error;
 
-static void keep(enum wal_notice_level level, const char *text)
+static void remember(enum wal_notice_level level, const char *text)
 {
 	struct walfs_said *said = level == WAL_NOTICE_ERROR ? &last_error : &last_warning;
-	struct timespec now;
 
 	if (level == WAL_NOTICE_INFO)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	pthread_mutex_lock(&said_lock);
-	said->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	said->time_ns = walfs_clock_ns(CLOCK_REALTIME);
 	snprintf(said->text, sizeof(said->text), "%s", text);
-	pthread_mutex_unlock(&said_lock);
 }
 
 void walfs_last_said(struct walfs_said *warning, struct walfs_said *error)
 {
-	pthread_mutex_lock(&said_lock);
+	pthread_mutex_lock(&lock);
 	*warning = last_warning;
 	*error = last_error;
-	pthread_mutex_unlock(&said_lock);
+	pthread_mutex_unlock(&lock);
 }
+
+uint64_t walfs_notices_dropped(void)
+{
+	uint64_t total;
+
+	pthread_mutex_lock(&lock);
+	total = dropped_total;
+	pthread_mutex_unlock(&lock);
+	return total;
+}
+
+/* --- writing one -------------------------------------------------------------------- */
 
 static int syslog_level(enum wal_notice_level level)
 {
@@ -48,6 +90,151 @@ static int syslog_level(enum wal_notice_level level)
 		return LOG_INFO;
 	}
 }
+
+/* Past stdio: its lock would be held for as long as the reader stalls. */
+static void put_terminal(const char *text)
+{
+	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+	char line[TEXT_MAX + 16];
+	size_t size = (size_t)snprintf(line, sizeof(line), "walfs: %s\n", text), at = 0;
+	ssize_t n;
+
+	while (at < size) {
+		n = write(STDERR_FILENO, line + at, size - at);
+		if (n > 0)
+			at += (size_t)n;
+		else if (n < 0 && errno == EAGAIN) /* somebody's pipe does not block */
+			poll(&fd, 1, -1);
+		else if (n >= 0 || errno != EINTR)
+			return;
+	}
+}
+
+static void put(bool syslogged, enum wal_notice_level level, const char *text)
+{
+	if (syslogged)
+		syslog(syslog_level(level), "%s", text);
+	else
+		put_terminal(text);
+}
+
+static void put_dropped(bool syslogged, unsigned long count)
+{
+	char text[128];
+
+	if (!count)
+		return;
+	snprintf(text, sizeof(text),
+		 "%lu message%s dropped: whoever reads them did not keep up", count,
+		 count == 1 ? " was" : "s were");
+	put(syslogged, WAL_NOTICE_WARNING, text);
+}
+
+/* --- the queue ------------------------------------------------------------------------ */
+
+/* Lock held. */
+static void push(struct messages *list, struct message *message)
+{
+	message->next = NULL;
+	if (list->last)
+		list->last->next = message;
+	else
+		list->first = message;
+	list->last = message;
+	list->count++;
+}
+
+/* Lock held. Return: NULL if there is none. */
+static struct message *pop(struct messages *list)
+{
+	struct message *message = list->first;
+
+	if (!message)
+		return NULL;
+	list->first = message->next;
+	if (!list->first)
+		list->last = NULL;
+	list->count--;
+	return message;
+}
+
+/* Lock held. Return: NULL without memory. */
+static struct message *new_message(enum wal_notice_level level, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	struct message *message = malloc(sizeof(*message) + size);
+
+	if (!message)
+		return NULL;
+	message->level = level;
+	message->dropped = 0;
+	memcpy(message->text, text, size);
+	return message;
+}
+
+/* Lock held. */
+static void enqueue(enum wal_notice_level level, const char *text)
+{
+	struct message *message = queue.count < QUEUE_MAX ? new_message(level, text) : NULL;
+
+	if (!message) {
+		dropped++;
+		dropped_total++;
+		return;
+	}
+	message->dropped = dropped;
+	dropped = 0;
+	push(&queue, message);
+	pthread_cond_broadcast(&changed);
+}
+
+/* Lock held. What the terminal has seen of the start, syslog is to see, too. */
+static void finish_message(struct message *message, bool syslogged)
+{
+	if (!syslogged && !to_syslog && kept.count < KEPT_MAX)
+		push(&kept, message);
+	else
+		free(message);
+}
+
+/* Lock held; dropped while it is written. */
+static void write_next(void)
+{
+	struct message *message = pop(&queue);
+	unsigned long before = message ? message->dropped : dropped;
+	bool syslogged = to_syslog;
+
+	if (!message)
+		dropped = 0;
+	busy = true;
+	pthread_mutex_unlock(&lock);
+	put_dropped(syslogged, before);
+	if (message)
+		put(syslogged, message->level, message->text);
+	pthread_mutex_lock(&lock);
+	busy = false;
+	if (message)
+		finish_message(message, syslogged);
+	pthread_cond_broadcast(&changed);
+}
+
+static void *write_messages(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&lock);
+	while (!stopping || queue.first || dropped) {
+		if (queue.first || dropped)
+			write_next();
+		else
+			pthread_cond_wait(&changed, &lock);
+	}
+	running = false;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+	return NULL;
+}
+
+/* --- saying something -------------------------------------------------------------------- */
 
 /* A path may hold a newline: one message stays one line, and does nothing to a terminal. */
 static void escape_controls(const char *text, char *line, size_t size)
@@ -67,20 +254,25 @@ static void escape_controls(const char *text, char *line, size_t size)
 
 void walfs_notice(void *ctx, enum wal_notice_level level, const char *said)
 {
-	char text[2048];
+	char text[TEXT_MAX];
+	bool queued, syslogged;
 
 	(void)ctx;
 	escape_controls(said, text, sizeof(text));
-	keep(level, said); /* JSON has its own way */
-	if (atomic_load(&to_syslog))
-		syslog(syslog_level(level), "%s", text);
-	else
-		fprintf(stderr, "walfs: %s\n", text);
+	pthread_mutex_lock(&lock);
+	remember(level, said); /* JSON has its own way */
+	queued = running;
+	syslogged = to_syslog;
+	if (queued)
+		enqueue(level, text);
+	pthread_mutex_unlock(&lock);
+	if (!queued)
+		put(syslogged, level, text);
 }
 
 void walfs_say(enum wal_notice_level level, const char *format, ...)
 {
-	char text[2048];
+	char text[TEXT_MAX];
 	va_list args;
 
 	va_start(args, format);
@@ -91,7 +283,7 @@ void walfs_say(enum wal_notice_level level, const char *format, ...)
 
 static void from_libfuse(enum fuse_log_level level, const char *format, va_list args)
 {
-	char text[2048];
+	char text[TEXT_MAX];
 	const char *line = text;
 
 	vsnprintf(text, sizeof(text), format, args);
@@ -105,13 +297,75 @@ static void from_libfuse(enum fuse_log_level level, const char *format, va_list 
 	walfs_notice(NULL, level <= FUSE_LOG_ERR ? WAL_NOTICE_ERROR : WAL_NOTICE_WARNING, line);
 }
 
+/* --- start and end -------------------------------------------------------------------------- */
+
 void walfs_notice_start(void)
 {
 	fuse_set_log_func(from_libfuse);
 }
 
-void walfs_notice_to_syslog(void)
+void walfs_notice_queue(void)
 {
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	stopping = false;
+	/* Without a thread each message is written by who says it, as before. */
+	running = pthread_create(&writer, NULL, write_messages, NULL) == 0;
+}
+
+/* Lock held. Return: whether all is written. timeout_ms < 0: waits for it. */
+static bool wait_until_written(int timeout_ms)
+{
+	struct timespec until;
+	int error = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	while (running && (queue.first || dropped || busy) && !error)
+		error = timeout_ms < 0 ? pthread_cond_wait(&changed, &lock)
+				       : pthread_cond_timedwait(&changed, &lock, &until);
+	return !error;
+}
+
+void walfs_notice_to_syslog(int timeout_ms)
+{
+	struct message *message;
+
 	openlog("walfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-	atomic_store(&to_syslog, true);
+	pthread_mutex_lock(&lock);
+	wait_until_written(timeout_ms);
+	to_syslog = true;
+	while ((message = pop(&kept))) {
+		if (running)
+			enqueue(message->level, message->text);
+		free(message);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void walfs_notice_end(int timeout_ms)
+{
+	struct message *message;
+	bool written, was_running;
+
+	pthread_mutex_lock(&lock);
+	was_running = running;
+	stopping = true;
+	pthread_cond_broadcast(&changed);
+	written = wait_until_written(timeout_ms);
+	while ((message = pop(&kept)))
+		free(message);
+	pthread_mutex_unlock(&lock);
+	if (was_running && written)
+		pthread_join(writer, NULL);
+	/* Otherwise the thread goes with the process, and what it could not write. */
 }

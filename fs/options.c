@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The command line: one table, for what stands alone and for what follows -o. */
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +86,8 @@ static const char help_text[] =
 	"                        writes, for a core kept busy meanwhile (default: 0, never)\n"
 	"\n"
 	"Who may use it:\n"
-	"  uid=UID, gid=GID      owner and group of the files (default: yours)\n"
+	"  uid=USER, gid=GROUP   owner and group of the files, by name or number\n"
+	"                        (default: yours)\n"
 	"  mode=MODE             of current, octal (default: 640); sealed files have its\n"
 	"                        read bits only\n"
 	"  allow_other           not only you and nobody else, not even root\n"
@@ -292,21 +295,42 @@ static const char *parse_busy_poll(struct parser *parser, const char *text)
 
 static const char *parse_uid(struct parser *parser, const char *text)
 {
+	const struct passwd *user;
 	uint64_t id;
 
-	if (!walfs_parse_number(text, 10, UINT32_MAX - 1, &id))
-		return "a user's number; `id -u NAME` tells it";
+	if (!walfs_parse_number(text, 10, UINT32_MAX - 1, &id)) {
+		user = getpwnam(text);
+		if (!user)
+			return "a user that there is, by name or number";
+		id = user->pw_uid;
+	}
 	parser->options->uid = (uid_t)id;
 	return NULL;
 }
 
 static const char *parse_gid(struct parser *parser, const char *text)
 {
+	const struct group *group;
 	uint64_t id;
 
-	if (!walfs_parse_number(text, 10, UINT32_MAX - 1, &id))
-		return "a group's number; `id -g NAME` tells it";
+	if (!walfs_parse_number(text, 10, UINT32_MAX - 1, &id)) {
+		group = getgrnam(text);
+		if (!group)
+			return "a group that there is, by name or number";
+		id = group->gr_gid;
+	}
 	parser->options->gid = (gid_t)id;
+	return NULL;
+}
+
+/* What mount(8) runs for `mount -o remount`, and systemd for the reload of a mount unit. */
+static const char *parse_remount(struct parser *parser, const char *text)
+{
+	(void)text;
+	walfs_say(WAL_NOTICE_ERROR,
+		  "remount: the options of a mount hold until its end; unmount it and mount it "
+		  "again with others (for read-only alone: mount -i -o remount,ro MOUNTPOINT)");
+	parser->outcome = WALFS_PARSE_BAD;
 	return NULL;
 }
 
@@ -345,6 +369,7 @@ static const struct option option_table[] = {
 	{"uid=", parse_uid, false},
 	{"gid=", parse_gid, false},
 	{"mode=", parse_mode, false},
+	{"remount", parse_remount, false},
 	{"debug", parse_debug, false},
 	{"-r", parse_ro, false},
 	{"ro", parse_ro, false},
@@ -386,6 +411,14 @@ static const struct option option_table[] = {
 	{"nostrictatime", NULL, false},
 	{"lazytime", NULL, false},
 	{"nolazytime", NULL, false},
+	{"iversion", NULL, false},
+	{"noiversion", NULL, false},
+	{"mand", NULL, false},
+	{"nomand", NULL, false},
+	{"silent", NULL, false},
+	{"loud", NULL, false},
+	{"symfollow", NULL, false},
+	{"nosymfollow", NULL, false}, /* there are no links in the mount */
 	{"comment=", NULL, false},
 	{"x-*", NULL, false},
 	{"X-*", NULL, false},
@@ -459,6 +492,8 @@ static int take(void *data, const char *arg, int key, struct fuse_args *rest)
 	value = strchr(arg, '=');
 	if (option->parse)
 		expected = option->parse(parser, value ? value + 1 : NULL);
+	if (parser->outcome == WALFS_PARSE_BAD)
+		return -1; /* it has said why */
 	if (expected) {
 		walfs_say(WAL_NOTICE_ERROR, "option '%s': expected %s", arg, expected);
 		return bad(parser);

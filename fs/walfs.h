@@ -72,7 +72,10 @@ bool walfs_are_removed(const struct walfs_options *options);
 
 /* --- notice.c --------------------------------------------------------------- */
 
-/* One line to the operator: stderr, or syslog once in the background. Any thread. */
+/*
+ * One line to the operator: stderr, or syslog once in the background. Never waits for who
+ * reads it once walfs_notice_queue() was called. Any thread.
+ */
 void walfs_say(enum wal_notice_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* wal_notice_fn. Any thread. */
@@ -85,8 +88,18 @@ struct walfs_said {
 };
 /* The last that was a warning, and the last that was an error. Any thread. */
 void walfs_last_said(struct walfs_said *warning, struct walfs_said *error);
+/* How many messages nobody will see, as their reader did not keep up. Any thread. */
+uint64_t walfs_notices_dropped(void);
 void walfs_notice_start(void);
-void walfs_notice_to_syslog(void);
+/* From here on a thread of its own writes messages. Signals are blocked already. */
+void walfs_notice_queue(void);
+/*
+ * From here on to syslog, with what was said so far, once that was written to the terminal or
+ * timeout_ms has passed.
+ */
+void walfs_notice_to_syslog(int timeout_ms);
+/* Waits until all is written, at most timeout_ms (< 0: as long as it takes). Nothing follows. */
+void walfs_notice_end(int timeout_ms);
 
 /* --- mounts.c --------------------------------------------------------------- */
 
@@ -103,6 +116,11 @@ struct walfs_mount {
 /* Return: whether there is such a mount; then walfs_mount_destroy() it. */
 bool walfs_mount_by_id(int id, struct walfs_mount *mount);
 bool walfs_mount_of_store(const char *store, struct walfs_mount *mount);
+/*
+ * Return: a process in another mount namespace that has the store mounted, and its name in
+ * who; 0: none that can be seen.
+ */
+pid_t walfs_mount_elsewhere(const char *store, char *who, size_t size);
 void walfs_mount_destroy(struct walfs_mount *mount);
 /* Detaches a mount, by fusermount3 if that needs more rights. Return: 0 or -errno. */
 int walfs_mount_detach(const char *point);

@@ -101,6 +101,7 @@ void complain_errno(const char *file, int error)
 		{EACCES, "; run walctl as the store's owner or as root"},
 		{EPERM, "; run walctl as the store's owner or as root"},
 		{ENOTCONN, "; the walfs of this mount is gone: unmount it with fusermount3 -u"},
+		{ECONNABORTED, "; the walfs of this mount is gone: unmount it with fusermount3 -u"},
 		{EPROTONOSUPPORT, "; written by a newer walfs: use the walctl that came with it"},
 		{EIO, "; the kernel's log says more (dmesg)"},
 		{ELOOP, "; its symbolic links go in a circle"},
