@@ -6,6 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* name="value", escaped as a label of a metric has to be. Return: to be freed; or NULL. */
+static char *label_of(const char *name, const char *value)
+{
+	char *text = walfs_path_text(value);
+	char *label = text ? malloc(strlen(name) + 2 * strlen(text) + 4) : NULL, *end = label;
+	const char *from = text;
+
+	if (label)
+		end += sprintf(end, "%s=\"", name);
+	for (; label && *from; from++) {
+		if (*from == '\\' || *from == '"' || *from == '\n')
+			*end++ = '\\';
+		*end++ = *from == '\n' ? 'n' : *from;
+	}
+	if (label)
+		strcpy(end, "\"");
+	free(text);
+	return label;
+}
+
 static void gather(struct walfs *fs, struct walfs_view *view)
 {
 	*view = (struct walfs_view){
@@ -22,6 +42,8 @@ static void gather(struct walfs *fs, struct walfs_view *view)
 	if (fstatvfs(wal_log_dirfd(fs->log), &view->space))
 		memset(&view->space, 0, sizeof(view->space));
 	walfs_last_said(&view->warning, &view->error);
+	view->dropped_messages = walfs_notices_dropped();
+	view->store_label = label_of("store", fs->options.store);
 }
 
 enum walfs_health walfs_view_health(const struct walfs_view *view, const char **reason)
@@ -50,8 +72,10 @@ int walfs_report_make(struct walfs *fs, enum walfs_kind kind, struct walfs_repor
 
 	if (out) {
 		gather(fs, view);
-		error = kind == WALFS_METRICS ? walfs_report_metrics(view, out)
-					      : walfs_report_status(view, out);
+		if (view->store_label)
+			error = kind == WALFS_METRICS ? walfs_report_metrics(view, out)
+						      : walfs_report_status(view, out);
+		free(view->store_label);
 		if (fclose(out) && !error)
 			error = -ENOMEM;
 	}

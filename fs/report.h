@@ -19,12 +19,17 @@ struct walfs_view {
 	uint32_t first_segment;		 /* the oldest finished one; 0: none */
 	struct statvfs space;
 	struct walfs_said warning, error;
+	uint64_t dropped_messages;
+	char *store_label; /* store="...", as a metric's label */
 };
 
 enum walfs_health { WALFS_ACTIVE, WALFS_READ_ONLY, WALFS_NO_SPACE };
 
 /* Return: the state; reason says why if it is not active, and is NULL if it is. */
 enum walfs_health walfs_view_health(const struct walfs_view *view, const char **reason);
+
+/* A path as UTF-8; one that is not has its odd bytes as \xNN. Return: to be freed; or NULL. */
+char *walfs_path_text(const char *path);
 
 /* Each writes one file. Return: 0 or -errno; what out refuses is noticed by its owner. */
 int walfs_report_metrics(const struct walfs_view *view, FILE *out);

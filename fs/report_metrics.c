@@ -16,10 +16,26 @@ static void put_family(FILE *out, const char *name, const char *type, const char
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void put_gauge(FILE *out, const char *name, const char *help, uint64_t value)
+/*
+ * The name of a sample, and its labels: the store, so that those of several logs can stand in
+ * one file or one table, and more (NULL: none), such as operation="write".
+ */
+static void put_series(const struct walfs_view *view, FILE *out, const char *name, const char *more)
+{
+	fprintf(out, "%s{%s%s%s}", name, view->store_label, more ? "," : "", more ? more : "");
+}
+
+static void put_sample(const struct walfs_view *view, FILE *out, const char *name, uint64_t value)
+{
+	put_series(view, out, name, NULL);
+	fprintf(out, " %" PRIu64 "\n", value);
+}
+
+static void put_gauge(const struct walfs_view *view, FILE *out, const char *name, const char *help,
+		      uint64_t value)
 {
 	put_family(out, name, "gauge", help);
-	fprintf(out, "%s %" PRIu64 "\n", name, value);
+	put_sample(view, out, name, value);
 }
 
 /* Exactly, without digits that say nothing: 128 ns is 0.000000128. */
@@ -36,28 +52,46 @@ static void put_seconds(FILE *out, uint64_t ns)
 	fprintf(out, ".%0*" PRIu64, digits, fraction);
 }
 
-/* label: NULL, or one such as operation="write". */
-static void put_histogram(FILE *out, const char *name, const char *label,
-			  const struct wal_histogram *histogram)
+/* What is in a histogram's series, and what they are called. */
+struct histogram_series {
+	const char *name;
+	const char *label; /* NULL, or one such as operation="write" */
+	const struct wal_histogram *histogram;
+};
+
+static void put_bucket(const struct walfs_view *view, FILE *out,
+		       const struct histogram_series *series, unsigned i, uint64_t total)
 {
-	const char *comma = label ? "," : "";
-	const char *open = label ? "{" : "", *close = label ? "}" : "";
+	const char *label = series->label;
+
+	fprintf(out, "%s_bucket{%s,%s%sle=\"", series->name, view->store_label,
+		label ? label : "", label ? "," : "");
+	if (wal_latency_bucket_ns(i) == UINT64_MAX)
+		fputs("+Inf", out);
+	else
+		put_seconds(out, wal_latency_bucket_ns(i));
+	fprintf(out, "\"} %" PRIu64 "\n", total);
+}
+
+static void put_histogram(const struct walfs_view *view, FILE *out,
+			  const struct histogram_series *series)
+{
 	uint64_t total = 0;
+	char name[96];
 	unsigned i;
 
-	label = label ? label : "";
 	for (i = 0; i < WAL_LATENCY_BUCKETS; i++) {
-		total += histogram->buckets[i];
-		fprintf(out, "%s_bucket{%s%sle=\"", name, label, comma);
-		if (wal_latency_bucket_ns(i) == UINT64_MAX)
-			fputs("+Inf", out);
-		else
-			put_seconds(out, wal_latency_bucket_ns(i));
-		fprintf(out, "\"} %" PRIu64 "\n", total);
+		total += series->histogram->buckets[i];
+		put_bucket(view, out, series, i, total);
 	}
-	fprintf(out, "%s_sum%s%s%s ", name, open, label, close);
-	put_seconds(out, histogram->sum_ns);
-	fprintf(out, "\n%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, total);
+	snprintf(name, sizeof(name), "%s_sum", series->name);
+	put_series(view, out, name, series->label);
+	fputc(' ', out);
+	put_seconds(out, series->histogram->sum_ns);
+	fputc('\n', out);
+	snprintf(name, sizeof(name), "%s_count", series->name);
+	put_series(view, out, name, series->label);
+	fprintf(out, " %" PRIu64 "\n", total);
 }
 
 static void put_info(const struct walfs_view *view, FILE *out)
@@ -69,13 +103,15 @@ static void put_info(const struct walfs_view *view, FILE *out)
 	wal_uuid_format(log, uuid);
 	wal_framing_format(wal_log_framing(view->fs->log), framing, sizeof(framing));
 	put_family(out, "walfs_build_info", "gauge", "Versions, in labels; always 1");
-	fprintf(out, "walfs_build_info{version=\"%s\",libfuse_version=\"%s\"} 1\n", WAL_VERSION,
-		fuse_pkgversion());
+	fprintf(out, "walfs_build_info{%s,version=\"%s\",libfuse_version=\"%s\"} 1\n",
+		view->store_label, WAL_VERSION, fuse_pkgversion());
 	put_family(out, "walfs_log_info", "gauge", "Which log this is, in labels; always 1");
-	fprintf(out, "walfs_log_info{log=\"%s\",framing=\"%s\"} 1\n", uuid, framing);
+	fprintf(out, "walfs_log_info{%s,log=\"%s\",framing=\"%s\"} 1\n", view->store_label, uuid,
+		framing);
 	put_family(out, "walfs_start_time_seconds", "gauge",
 		   "When the log was mounted, since 1970 UTC");
-	fputs("walfs_start_time_seconds ", out);
+	put_series(view, out, "walfs_start_time_seconds", NULL);
+	fputc(' ', out);
 	put_seconds(out, view->fs->started_ns);
 	fputc('\n', out);
 }
@@ -85,13 +121,14 @@ static void put_state(const struct walfs_view *view, FILE *out)
 	const char *reason;
 	bool read_only = walfs_view_health(view, &reason) == WALFS_READ_ONLY;
 
-	put_gauge(out, "walfs_read_only", "Whether nothing can be appended, asked for or not",
+	put_gauge(view, out, "walfs_read_only", "Whether nothing can be appended, asked for or not",
 		  read_only);
-	put_gauge(out, "walfs_failed",
+	put_gauge(view, out, "walfs_failed",
 		  "Whether an error made the log read-only until it is "
 		  "mounted again",
 		  view->stats.failed != 0);
-	put_gauge(out, "walfs_no_space", "Whether the last attempt to get a segment had no space",
+	put_gauge(view, out, "walfs_no_space",
+		  "Whether the last attempt to get a segment had no space",
 		  view->stats.no_space);
 }
 
@@ -99,22 +136,22 @@ static void put_positions(const struct walfs_view *view, FILE *out)
 {
 	const struct wal_stats *stats = &view->stats;
 
-	put_gauge(out, "walfs_active_segment", "Index of the segment that current is",
+	put_gauge(view, out, "walfs_active_segment", "Index of the segment that current is",
 		  view->position.segment);
-	put_gauge(out, "walfs_next_event_id", "Id that the next event will get",
+	put_gauge(view, out, "walfs_next_event_id", "Id that the next event will get",
 		  view->position.next_event);
-	put_gauge(out, "walfs_durable_event_id",
+	put_gauge(view, out, "walfs_durable_event_id",
 		  "Id of the last event known to be on stable storage",
 		  view->position.durable_event);
-	put_gauge(out, "walfs_incarnation", "Grows with each start after an unclean end",
+	put_gauge(view, out, "walfs_incarnation", "Grows with each start after an unclean end",
 		  stats->incarnation);
-	put_gauge(out, "walfs_active_payload_bytes", "Payload in the active segment",
+	put_gauge(view, out, "walfs_active_payload_bytes", "Payload in the active segment",
 		  view->position.payload_bytes);
-	put_gauge(out, "walfs_active_room_bytes", "Room left in the active segment",
+	put_gauge(view, out, "walfs_active_room_bytes", "Room left in the active segment",
 		  stats->active_room_bytes);
-	put_gauge(out, "walfs_held_bytes", "Room reserved for records that are not finished",
+	put_gauge(view, out, "walfs_held_bytes", "Room reserved for records that are not finished",
 		  stats->held_bytes);
-	put_gauge(out, "walfs_sync_waiters", "Requests for durability that wait now",
+	put_gauge(view, out, "walfs_sync_waiters", "Requests for durability that wait now",
 		  stats->sync_waiters);
 }
 
@@ -123,19 +160,21 @@ static void put_segments(const struct walfs_view *view, FILE *out)
 	const struct wal_stats *stats = &view->stats;
 	uint64_t unit = view->space.f_frsize;
 
-	put_gauge(out, "walfs_stored_segments", "Finished segments in the store",
+	put_gauge(view, out, "walfs_stored_segments", "Finished segments in the store",
 		  stats->sealed_segments);
-	put_gauge(out, "walfs_sealing_segments", "Segments that are closed and not sealed yet",
+	put_gauge(view, out, "walfs_sealing_segments",
+		  "Segments that are closed and not sealed yet",
 		  stats->sealing_segments);
-	put_gauge(out, "walfs_ready_segments", "Segments prepared and waiting",
+	put_gauge(view, out, "walfs_ready_segments", "Segments prepared and waiting",
 		  stats->ready_segments);
-	put_gauge(out, "walfs_damaged_segments", "Segments known to be damaged",
+	put_gauge(view, out, "walfs_damaged_segments", "Segments known to be damaged",
 		  stats->damaged_segments);
-	put_gauge(out, "walfs_first_segment", "Index of the oldest finished segment, or 0",
+	put_gauge(view, out, "walfs_first_segment", "Index of the oldest finished segment, or 0",
 		  view->first_segment);
-	put_gauge(out, "walfs_store_size_bytes", "Size of the file system that holds the store",
+	put_gauge(view, out, "walfs_store_size_bytes",
+		  "Size of the file system that holds the store",
 		  view->space.f_blocks * unit);
-	put_gauge(out, "walfs_store_free_bytes", "Space on it that the daemon's user may use",
+	put_gauge(view, out, "walfs_store_free_bytes", "Space on it that the daemon's user may use",
 		  view->space.f_bavail * unit);
 }
 
@@ -147,8 +186,11 @@ static void put_counters(const struct walfs_view *view, FILE *out)
 	for (i = 0; i < WAL_COUNTERS; i++) {
 		snprintf(name, sizeof(name), "walfs_%s_total", wal_counter_name(i));
 		put_family(out, name, "counter", wal_counter_help(i));
-		fprintf(out, "%s %" PRIu64 "\n", name, view->stats.counters[i]);
+		put_sample(view, out, name, view->stats.counters[i]);
 	}
+	put_family(out, "walfs_messages_dropped_total", "counter",
+		   "Messages that were not written, as their reader did not keep up");
+	put_sample(view, out, "walfs_messages_dropped_total", view->dropped_messages);
 }
 
 static void put_busy_polls(const struct walfs_view *view, FILE *out)
@@ -157,10 +199,10 @@ static void put_busy_polls(const struct walfs_view *view, FILE *out)
 
 	put_family(out, "walfs_busy_polls_total", "counter",
 		   "Rounds of polling for the next request, by result");
-	fprintf(out, "walfs_busy_polls_total{result=\"found\"} %" PRIu64 "\n",
-		atomic_load_explicit(&poll->found, memory_order_relaxed));
-	fprintf(out, "walfs_busy_polls_total{result=\"missed\"} %" PRIu64 "\n",
-		atomic_load_explicit(&poll->missed, memory_order_relaxed));
+	put_series(view, out, "walfs_busy_polls_total", "result=\"found\"");
+	fprintf(out, " %" PRIu64 "\n", atomic_load_explicit(&poll->found, memory_order_relaxed));
+	put_series(view, out, "walfs_busy_polls_total", "result=\"missed\"");
+	fprintf(out, " %" PRIu64 "\n", atomic_load_explicit(&poll->missed, memory_order_relaxed));
 }
 
 static void put_latencies(const struct walfs_view *view, FILE *out)
@@ -171,7 +213,9 @@ static void put_latencies(const struct walfs_view *view, FILE *out)
 	for (i = 0; i < WAL_LATENCIES; i++) {
 		snprintf(name, sizeof(name), "walfs_%s_seconds", wal_latency_name(i));
 		put_family(out, name, "histogram", wal_latency_help(i));
-		put_histogram(out, name, NULL, &view->stats.latencies[i]);
+		put_histogram(view, out,
+			      &(struct histogram_series){.name = name,
+							 .histogram = &view->stats.latencies[i]});
 	}
 }
 
@@ -180,21 +224,24 @@ static void put_operations(const struct walfs_view *view, FILE *out)
 {
 	const struct walfs_opstats *opstats = &view->fs->opstats;
 	struct wal_histogram histogram;
+	struct histogram_series series = {.name = "walfs_worker_wait_seconds",
+					  .histogram = &histogram};
 	char label[48];
 	unsigned i;
 
 	walfs_latency_read(&opstats->waits, &histogram);
-	put_family(out, "walfs_worker_wait_seconds", "histogram",
-		   "Time that a request waited for a worker");
-	put_histogram(out, "walfs_worker_wait_seconds", NULL, &histogram);
-	put_family(out, "walfs_fuse_request_seconds", "histogram",
+	put_family(out, series.name, "histogram", "Time that a request waited for a worker");
+	put_histogram(view, out, &series);
+	series = (struct histogram_series){
+		.name = "walfs_fuse_request_seconds", .label = label, .histogram = &histogram};
+	put_family(out, series.name, "histogram",
 		   "Time from the start of handling a request to its answer, by operation");
 	for (i = 0; i < WALFS_OPERATIONS; i++) {
 		walfs_latency_read(&opstats->operations[i], &histogram);
 		if (!histogram.count)
 			continue;
 		snprintf(label, sizeof(label), "operation=\"%s\"", walfs_operation_name(i));
-		put_histogram(out, "walfs_fuse_request_seconds", label, &histogram);
+		put_histogram(view, out, &series);
 	}
 }
 

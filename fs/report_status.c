@@ -41,25 +41,30 @@ static void put_time(struct object *object, const char *key, uint64_t time_ns)
 	put(object, key, json_string(text));
 }
 
-/* A path may be any bytes; those that are not UTF-8 are written as \xNN. */
-static void put_path(struct object *object, const char *key, const char *path)
+char *walfs_path_text(const char *path)
 {
-	json_t *value = json_string(path);
-	char *escaped, *end;
+	json_t *value = json_string(path); /* refuses what is not UTF-8 */
+	char *text = value ? strdup(path) : malloc(4 * strlen(path) + 1), *end = text;
 
-	if (value) {
-		put(object, key, value);
-		return;
-	}
-	end = escaped = malloc(4 * strlen(path) + 1);
-	for (; escaped && *path; path++) {
+	for (; text && !value && *path; path++) {
 		if (*path >= ' ' && *path <= '~')
 			*end++ = *path;
 		else
 			end += sprintf(end, "\\x%02x", (unsigned char)*path);
 	}
-	put(object, key, escaped ? json_stringn(escaped, (size_t)(end - escaped)) : NULL);
-	free(escaped);
+	if (text && !value)
+		*end = '\0';
+	json_decref(value);
+	return text;
+}
+
+/* A path may be any bytes. */
+static void put_path(struct object *object, const char *key, const char *path)
+{
+	char *text = walfs_path_text(path);
+
+	put(object, key, text ? json_string(text) : NULL);
+	free(text);
 }
 
 /* Takes part over. */
@@ -211,6 +216,7 @@ static struct object counters(const struct walfs_view *view)
 
 	for (i = 0; i < WAL_COUNTERS; i++)
 		put_number(&object, wal_counter_name(i), view->stats.counters[i]);
+	put_number(&object, "messages_dropped", view->dropped_messages);
 	return object;
 }
 

@@ -2,6 +2,7 @@
 """Rows that go through a mount: 3 to 7, 10 and 11."""
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -100,7 +101,9 @@ class Mount:
     def metrics(self) -> dict[str, float]:
         text = (self.point / ".walfs/metrics").read_text(encoding="utf-8")
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-        return {name: float(value) for name, value in lines}
+        # without the label that each has: which store
+        return {re.sub(r'\{store="[^"]*",?', "{", name).replace("{}", ""): float(value)
+                for name, value in lines}
 
     def wait_until_idle(self) -> None:
         """Segments are ready, and none is being sealed."""

@@ -110,6 +110,13 @@ is_gone() { ! is_mounted "$1"; }
 
 ids_and_flags() { "$walctl" cat --json "$1" | sed -E 's/.*"id": ?([0-9]+).*"flags": ?\[?([^],}]*).*/\1 \2/'; }
 
+# The metrics without the label that each has, the store. (dd: two reads, however long it is.)
+metrics() {
+	dd if="$mnt/.walfs/metrics" bs=1M status=none | sed -E 's/[{]store="[^"]*",?/{/; s/[{][}]//'
+}
+# metric_of SERIES
+metric_of() { metrics | awk -v series="$1" '$1 == series { print $2; found = 1 } END { exit !found }'; }
+
 # every byte of a store, and that nothing was written to it
 store_sums() { (cd "$store" && find . -type f -printf '%p %s %T@ ' -exec md5sum {} \;) | sort; }
 

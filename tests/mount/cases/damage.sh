@@ -44,8 +44,8 @@ case_each_bad_block_is_told_and_counted_once() {
 	for block in 0 2 4; do
 		same "messages of block $block" "$(grep -c "block $block:" "$log")" 1
 	done
-	same counted "$(awk '$1 == "walfs_block_faults_total" { print $2 }' "$mnt/.walfs/metrics")" 3
-	same segments "$(awk '$1 == "walfs_damaged_segments" { print $2 }' "$mnt/.walfs/metrics")" 1
+	same counted "$(metric_of walfs_block_faults_total)" 3
+	same segments "$(metric_of walfs_damaged_segments)" 1
 }
 
 case_verify_finds_damage_that_nobody_has_read() {

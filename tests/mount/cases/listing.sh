@@ -5,11 +5,7 @@
 #
 # Listings of many segments, and what the kernel keeps: counted in requests, not timed.
 
-# (dd: two reads for the report, however long it is)
-requests() {
-	dd if="$mnt/.walfs/metrics" bs=1M status=none |
-		awk -v series="walfs_fuse_request_seconds_count{operation=\"$1\"}" '$1 == series { print $2 }'
-}
+requests() { metrics | awk -v series="walfs_fuse_request_seconds_count{operation=\"$1\"}" '$1 == series { print $2 }'; }
 
 # asks OPERATION COMMAND...: how many requests of that kind the command is.
 asks() {

@@ -9,7 +9,6 @@
 status_of() { jq -r "$1" "$mnt/.walfs/status"; }
 
 # metric_of SERIES
-metric_of() { awk -v series="$1" '$1 == series { print $2; found = 1 } END { exit !found }' "$mnt/.walfs/metrics"; }
 
 check_metrics() {
 	"$here/check-metrics" "$mnt/.walfs/metrics"
@@ -27,7 +26,7 @@ case_metrics_follow_the_rules_of_prometheus() {
 	echo more >>"$mnt/current"
 	attribute verify "$mnt/0000000001.wal" >/dev/null
 	check_metrics
-	grep -q '^walfs_build_info{version="[0-9.]*",' "$mnt/.walfs/metrics"
+	grep -q "^walfs_build_info{store=\"$store\",version=\"[0-9.]*\"," "$mnt/.walfs/metrics"
 	metric_of "walfs_log_info{log=\"$(attribute log "$mnt/current")\",framing=\"line\"}"
 	local name
 	for name in append block_finalize sync sync_wait rotation prepare seal; do
@@ -42,14 +41,18 @@ case_metrics_follow_the_rules_of_prometheus() {
 	done
 }
 
+# Each sample gets the label that all must have.
+of_a_store() { sed -E 's/^(walfs_[a-z_]+)[{]/\1{store="s",/; t; s/^(walfs_[a-z_]+) /\1{store="s"} /'; }
+
 # what is wrong, and a file that is
 case_the_checker_of_metrics_finds_what_is_wrong() {
 	local good=$'# HELP walfs_a_total A\n# TYPE walfs_a_total counter\n' wrong
 	local histogram=$'# HELP walfs_b_seconds B\n# TYPE walfs_b_seconds histogram\n'
 	local part=walfs_b_seconds
-	echo "${good}walfs_a_total 1" | "$here/check-metrics"
+	echo "${good}walfs_a_total 1" | of_a_store | "$here/check-metrics"
+	refuses 'says no store' "$here/check-metrics" < <(echo "${good}walfs_a_total 1")
 	printf '%s%s_bucket{le="1"} 1\n%s_bucket{le="+Inf"} 2\n%s_sum 3\n%s_count 2\n' \
-		"$histogram" $part $part $part $part | "$here/check-metrics"
+		"$histogram" $part $part $part $part | of_a_store | "$here/check-metrics"
 	for wrong in \
 		'walfs_a_total 1' \
 		$'# TYPE walfs_a_total counter\nwalfs_a_total 1' \
@@ -68,7 +71,8 @@ case_the_checker_of_metrics_finds_what_is_wrong() {
 		"$histogram${part}_bucket{le=\"1\"} 2"$'\n'"${part}_bucket{le=\"+Inf\"} 1"$'\n'"${part}_sum 3"$'\n'"${part}_count 1" \
 		"$histogram${part}_bucket{le=\"2\"} 1"$'\n'"${part}_bucket{le=\"1\"} 1"$'\n'"${part}_bucket{le=\"+Inf\"} 1"$'\n'"${part}_sum 3"$'\n'"${part}_count 1" \
 		"$histogram${part}_bucket{le=\"+Inf\"} 1"$'\n'"${part}_count 1"; do
-		refuses check-metrics "$here/check-metrics" - < <(echo "$wrong") || { echo "$wrong" && return 1; }
+		refuses '^check-metrics: ' "$here/check-metrics" < <(of_a_store <<<"$wrong") ||
+			{ echo "$wrong" && return 1; }
 	done
 }
 
@@ -175,7 +179,7 @@ case_ordinary_programs_read_the_reports() {
 	mount_log
 	echo x >>"$mnt/current"
 	local file=$mnt/.walfs/metrics
-	grep -q '^walfs_events_total 1$' "$file"
+	grep -q "^walfs_events_total{store=\"$store\"} 1$" "$file"
 	same tail "$(tail -n 1 "$mnt/.walfs/status")" '}'
 	same head "$(head -c 7 "$file")" '# HELP '
 	tail -c 200 "$file" | grep operation >/dev/null
@@ -203,6 +207,35 @@ case_ordinary_programs_read_the_reports() {
 	PYTHON
 }
 
+# As node_exporter's textfile collector reads them: all into one table.
+case_metrics_of_two_stores_do_not_collide() {
+	mkdir "$dir/mnt2" "$dir/both"
+	local other=$dir/$'a "b" \\c\nd \377'
+	mount_log
+	echo x >>"$mnt/current"
+	"$walfs" "$other" "$dir/mnt2" -o segment_size=1M
+	"$here/check-metrics" "$dir/mnt2/.walfs/metrics"
+	cp "$mnt/.walfs/metrics" "$dir/both/1"
+	cp "$dir/mnt2/.walfs/metrics" "$dir/both/2"
+	fusermount3 -u "$dir/mnt2"
+	python3 - "$dir/both/1" "$dir/both/2" <<-'PYTHON'
+		import sys
+		helps, series = {}, set()
+		for path in sys.argv[1:]:
+		    for line in open(path, encoding='utf-8').read().split('\n')[:-1]:
+		        if line.startswith('#'):
+		            _, kind, name, text = line.split(' ', 3)
+		            assert helps.setdefault((kind, name), text) == text, line
+		        else:
+		            name = line.rsplit(' ', 1)[0]
+		            assert name not in series, line
+		            series.add(name)
+		assert len(series) > 500, len(series)
+	PYTHON
+	# a label's quotes, backslashes and newlines are escaped; what is not UTF-8 is \xNN first
+	grep -qF 'walfs_failed{store="'"$dir"'/a \"b\" \\c\\x0ad \\xff"} 0' "$dir/both/2"
+}
+
 # One that sends as many bytes as fstat() says, as web servers do.
 case_a_web_server_serves_the_metrics_whole() {
 	mount_log
@@ -221,7 +254,7 @@ case_a_web_server_serves_the_metrics_whole() {
 		server.shutdown()
 	PYTHON
 	"$here/check-metrics" "$dir/served"
-	grep -x 'walfs_events_total 1' "$dir/served"
+	grep -qxF "walfs_events_total{store=\"$store\"} 1" "$dir/served"
 }
 
 case_an_open_report_stays_as_it_was() {

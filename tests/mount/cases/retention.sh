@@ -30,7 +30,7 @@ case_keep_segments_removes_the_oldest() {
 	gives ENOENT open "$mnt/0000000001.wal" rdonly
 	gives ENOENT open "$mnt/events/0000000003.log" rdonly
 	gives ENOENT getxattr "$mnt/0000000002.wal" user.wal.state 100
-	same counted "$(awk '$1 == "walfs_removed_segments_total" { print $2 }' "$mnt/.walfs/metrics")" 3
+	same counted "$(metric_of walfs_removed_segments_total)" 3
 	grep 'removed' "$log"
 	unmount_log
 	"$walctl" verify "$store"

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables are of common.sh
+# shellcheck disable=SC2012,SC2164 # no name has blanks; set -e is on
+#
+# What the daemon says, to whom, and that nobody waits for who reads it.
+
+case_start_and_end_are_told() {
+	mount_log
+	seq 1 3 >>"$mnt/current"
+	unmount_log
+	grep -q "walfs: $store: mounted on $mnt, segment 1, next event 1" "$log"
+	grep -q "walfs: $store: ended, all is on stable storage, next event 4" "$log"
+	: >"$log"
+	mount_log ro
+	unmount_log
+	grep -q "walfs: $store: mounted on $mnt (ro), segment 1, next event 4" "$log"
+	grep -q "walfs: $store: ended, next event 4" "$log"
+	# in the background a mount that works says nothing to the terminal
+	same terminal "$("$walfs" "$store" "$mnt" 2>&1)" ''
+	fusermount3 -u "$mnt"
+}
+
+# A pipe on stderr that is full, and that nobody reads until told to; $reader is who does.
+stall_stderr() {
+	mkfifo "$dir/stderr" "$dir/go"
+	python3 - "$dir/stderr" "$dir/go" "$log" <<-'PYTHON' &
+		import fcntl, os, sys
+		fd = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
+		fcntl.fcntl(fd, 1031, 4096)  # F_SETPIPE_SZ
+		try:
+		    while True:
+		        os.write(fd, b'x' * 4095 + b'\n')
+		except BlockingIOError:
+		    pass
+		read = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+		open(sys.argv[2]).read()
+		os.close(fd)
+		os.set_blocking(read, True)
+		with open(sys.argv[3], 'ab') as log:
+		    while data := os.read(read, 65536):
+		        log.write(data)
+		        log.flush()
+	PYTHON
+	reader=$!
+	remember "$reader"
+	soon test -p "$dir/stderr"
+}
+
+case_a_full_pipe_on_stderr_stops_no_writer() {
+	stall_stderr
+	sleep 0.5
+	"$walfs" -f "$store" "$mnt" -o segment_size=128K,keep_segments=1 2>"$dir/stderr" &
+	daemon=$!
+	remember "$daemon"
+	soon test -e "$mnt/current"
+	local i
+	# each is a message: more than the queue takes
+	for ((i = 0; i < 400; i++)); do
+		echo "line $i" >>"$mnt/current"
+		rotate
+	done
+	echo last >>"$mnt/current"
+	sync -d "$mnt/current"
+	same last "$(cat "$mnt/current")" last
+	[ "$(metric_of walfs_messages_dropped_total)" -gt 0 ]
+	same "both files" "$(metric_of walfs_messages_dropped_total)" "$(jq .counters.messages_dropped "$mnt/.walfs/status")"
+	echo go >"$dir/go"
+	soon grep -qE 'walfs: [0-9]+ messages were dropped' "$log"
+	unmount_log
+	soon grep -q 'ended, all is on stable storage' "$log"
+	wait "$reader"
+}
+
+# The end is not waited for without a bound either.
+case_a_full_pipe_on_stderr_does_not_keep_the_daemon() {
+	stall_stderr
+	sleep 0.5
+	"$walfs" -f "$store" "$mnt" -o segment_size=1M 2>"$dir/stderr" &
+	daemon=$!
+	remember "$daemon"
+	soon test -e "$mnt/current"
+	echo last >>"$mnt/current"
+	fusermount3 -u "$mnt"
+	timeout 60 tail --pid="$daemon" -f /dev/null
+	wait "$daemon"
+	same stored "$("$walctl" cat "$store")" last
+	kill "$reader"
+	wait "$reader" || true
+}
+
+# The log daemon hangs: its socket is there, and nobody reads it.
+case_root_a_log_daemon_that_hangs_stops_no_writer() {
+	mkdir "$dir/dev"
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	unshare --mount bash -ec '
+		dir=$0 walfs=$1
+		mount -t tmpfs -o mode=755 tmpfs "$dir/dev"
+		for node in "fuse 10 229" "null 1 3"; do
+			set -- $node
+			mknod -m 666 "$dir/dev/$1" c "$2" "$3"
+		done
+		python3 -c "
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+s.bind(sys.argv[1])
+time.sleep(120)" "$dir/dev/log" &
+		socket=$!
+		trap "kill $socket" EXIT
+		until [ -S "$dir/dev/log" ]; do sleep 0.05; done
+		mount --bind "$dir/dev" /dev
+		timeout 60 "$walfs" "$dir/store" "$dir/mnt" -o segment_size=128K,keep_segments=1
+		for ((i = 0; i < 400; i++)); do
+			echo "line $i" >>"$dir/mnt/current"
+			setfattr -n user.wal.rotate "$dir/mnt/current"
+		done
+		echo last >>"$dir/mnt/current"
+		sync -d "$dir/mnt/current"
+		grep -q "walfs_messages_dropped_total.* [1-9]" "$dir/mnt/.walfs/metrics"
+		umount "$dir/mnt"
+		timeout 60 flock "$dir/store" true
+	' "$dir" "$walfs"
+	same last "$("$walctl" cat "$store" | tail -n 1)" last
+}
+
+# What it says in the background, and said on the terminal before: the start, what recovery
+# cut, the end.
+case_root_syslog_gets_start_recovery_and_end() {
+	mount_log
+	echo x >>"$mnt/current"
+	kill_log
+	fusermount3 -u "$mnt"
+	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	mkdir "$dir/dev"
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	unshare --mount bash -ec '
+		dir=$0 walfs=$1
+		mount -t tmpfs -o mode=755 tmpfs "$dir/dev"
+		mknod -m 666 "$dir/dev/fuse" c 10 229
+		mknod -m 666 "$dir/dev/null" c 1 3
+		python3 -c "
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    line = s.recv(65536)
+    print(line.decode(), flush=True)
+    if b\"ended\" in line:
+        break" "$dir/dev/log" >"$dir/syslog" &
+		socket=$!
+		trap "kill $socket 2>/dev/null || true" EXIT
+		until [ -S "$dir/dev/log" ]; do sleep 0.05; done
+		mount --bind "$dir/dev" /dev
+		"$walfs" "$dir/store" "$dir/mnt" -o segment_size=1M 2>"$dir/terminal"
+		umount "$dir/mnt"
+		timeout 60 tail --pid="$socket" -f /dev/null
+	' "$dir" "$walfs"
+	grep 'torn tail of' "$dir/terminal"
+	grep 'torn tail of' "$dir/syslog"
+	grep "$store: mounted on $mnt" "$dir/syslog"
+	grep "$store: ended, all is on stable storage" "$dir/syslog"
+}
+
+# --- refusals ------------------------------------------------------------------------------
+
+case_lines_in_the_bare_mount_point_are_told_with_the_way_to_take_them_in() {
+	mount_log
+	echo 'in the log' >>"$mnt/current"
+	unmount_log
+	echo stray >>"$mnt/current"
+	refuses "$mnt/current FILE.*cat FILE >> $mnt/current" "$walfs" "$store" "$mnt"
+	same "left alone" "$(cat "$mnt/current")" stray
+	mv "$mnt/current" "$dir/stray"
+	mount_log
+	cat "$dir/stray" >>"$mnt/current"
+	same log "$(xargs <"$mnt/current")" 'in the log stray'
+}
+
+case_options_that_mount_knows_for_any_file_system_are_accepted() {
+	local option
+	for option in silent loud nosymfollow mand noiversion; do
+		"$walfs" "$store" "$mnt" -o "segment_size=1M,$option"
+		fusermount3 -u "$mnt"
+	done
+	mount_log
+	refuses 'remount: .*unmount it and mount it again' "$walfs" "$store" "$mnt" -o remount,ro
+	echo 'goes on' >>"$mnt/current"
+}
+
+case_root_owner_and_group_may_be_names() {
+	mount_log uid=root,gid=root
+	same owner "$(stat -c '%U %G' "$mnt/current" 2>/dev/null)" 'root root'
+	unmount_log
+	refuses 'expected a user that there is' "$walfs" "$store" "$mnt" -o uid=nobody-of-this-name
+	refuses 'expected a group that there is' "$walfs" "$store" "$mnt" -o gid=nobody-of-this-name
+}
+
+# A service with a mount namespace of its own keeps the mount, and so the daemon.
+case_root_a_mount_in_another_namespace_is_named_with_the_way_out() {
+	"$walfs" "$store" "$mnt" -o segment_size=1M
+	echo x >>"$mnt/current"
+	local pid
+	pid=$(jq .pid "$mnt/.walfs/status")
+	unshare --mount --propagation private sleep 60 &
+	remember $!
+	soon other_namespace
+	fusermount3 -u "$mnt"
+	refuses "mount namespace of sleep \(pid $(remembered 1)\).*\`kill $pid\`" "$walfs" "$store" "$mnt"
+	kill "$pid"
+	"$walfs" "$store" "$mnt"
+	same content "$(cat "$mnt/current")" x
+	fusermount3 -u "$mnt"
+}
+other_namespace() { [ "$(readlink "/proc/$(remembered 1)/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; }
+
+# --- a daemon that was killed ----------------------------------------------------------------
+
+# What is asked of a mount as its daemon dies is aborted, and not "not connected".
+case_a_mount_follows_a_kill_at_once_every_time() {
+	local i pid
+	"$walfs" "$store" "$mnt" -o segment_size=1M
+	for ((i = 0; i < 40; i++)); do
+		echo "$i" >>"$mnt/current"
+		pid=$(jq .pid "$mnt/.walfs/status")
+		kill -9 "$pid"
+		"$walfs" "$store" "$mnt" 2>>"$log"
+	done
+	same lines "$(cat "$mnt"/events/*.log "$mnt/current" 2>/dev/null | wc -l)" 40
+	fusermount3 -u "$mnt"
+}
