@@ -24,6 +24,7 @@ static struct wal_sync *take_waiting(struct wal_committer *c)
 
 	c->first = NULL;
 	c->last = &c->first;
+	c->waiting = 0;
 	return first;
 }
 
@@ -43,8 +44,8 @@ static struct wal_sync *take_durable(struct wal_log *log)
 	struct wal_committer *c = &log->committer;
 	struct wal_sync *first = c->first, **end = &first;
 
-	while (*end && is_durable(log, *end))
-		end = &(*end)->next;
+	for (; *end && is_durable(log, *end); end = &(*end)->next)
+		c->waiting--;
 	c->first = *end;
 	if (!c->first)
 		c->last = &c->first;
@@ -274,6 +275,7 @@ static bool enqueue(struct wal_log *log, struct wal_sync *sync)
 	}
 	*c->last = sync;
 	c->last = &sync->next;
+	c->waiting++;
 	return true;
 }
 

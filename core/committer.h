@@ -24,6 +24,7 @@ struct wal_committer {
 	uint32_t syncing;     /* the segment whose descriptor is in use; 0: none */
 	struct wal_sync *first;
 	struct wal_sync **last;
+	uint32_t waiting; /* how many */
 };
 
 /* Return: 0 or -errno. */

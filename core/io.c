@@ -23,6 +23,25 @@ static void give_to_owner(int dirfd, int fd)
 		return;
 }
 
+/*
+ * A umask may take away what the owner needs to read its own files. fd may be an O_PATH one.
+ * Return: 0 or -errno.
+ */
+static int set_mode_of_new(int fd, mode_t mode)
+{
+	char link[64];
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if ((st.st_mode & S_IRWXU) == (mode & S_IRWXU))
+		return 0;
+	if (fchmod(fd, mode) == 0)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return errno == EBADF && chmod(link, mode) == 0 ? 0 : -errno;
+}
+
 static int io_open(const struct wal_io *io, int dirfd, const char *name, int flags, mode_t mode)
 {
 	int fd;
@@ -34,15 +53,32 @@ static int io_open(const struct wal_io *io, int dirfd, const char *name, int fla
 	if (fd < 0)
 		return -errno;
 	/* Only what is new for sure: the user may have put a link to somebody's file there. */
-	if (flags & O_CREAT && flags & O_EXCL)
+	if (flags & O_CREAT && flags & O_EXCL) {
+		int err = set_mode_of_new(fd, mode);
+
+		if (err) {
+			close(fd);
+			return err;
+		}
 		give_to_owner(dirfd, fd);
+	}
 	return fd;
 }
 
 static int io_mkdir(const struct wal_io *io, const char *path, mode_t mode)
 {
+	int fd, err;
+
 	(void)io;
-	return mkdir(path, mode) ? -errno : 0;
+	if (mkdir(path, mode))
+		return -errno;
+	/* Not by its name again: that may be a link by now. */
+	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = set_mode_of_new(fd, mode);
+	close(fd);
+	return err;
 }
 
 static int io_fchmod(const struct wal_io *io, int fd, mode_t mode)

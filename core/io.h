@@ -17,7 +17,10 @@
 #include <sys/types.h>
 
 struct wal_io {
-	/* Made with O_EXCL by root, it belongs to whom the directory belongs to. */
+	/*
+	 * Made with O_EXCL by root, it belongs to whom the directory belongs to. The mode of what
+	 * is new is the one given, whatever the umask.
+	 */
 	int (*open)(const struct wal_io *io, int dirfd, const char *name, int flags, mode_t mode);
 	int (*mkdir)(const struct wal_io *io, const char *path, mode_t mode);
 	int (*fchmod)(const struct wal_io *io, int fd, mode_t mode);

@@ -86,6 +86,7 @@ struct wal_log {
 	struct wal_log_entry *entries; /* sorted by index */
 	size_t entry_count;
 	size_t entry_room;
+	uint32_t damaged_count; /* of entries */
 	struct wal_durable durable;
 
 	struct wal_retention_failure retention_failure; /* the maintainer's */
@@ -132,7 +133,8 @@ int wal_log_add_entry(struct wal_log *log, uint32_t index);
 int wal_log_reserve_entry(struct wal_log *log);
 struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
 /* Marks it as damaged. Return: whether that is news of this block, or of a fault in none. */
-bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault);
+bool wal_log_damage_entry(struct wal_log *log, struct wal_log_entry *entry,
+			  const struct wal_fault *fault);
 void wal_log_remove_entry(struct wal_log *log, uint32_t index);
 void wal_log_clear_entries(struct wal_log *log);
 

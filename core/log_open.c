@@ -56,7 +56,7 @@ static int take_segments(struct wal_log *log, const struct wal_recovery *rec)
 	for (i = 0; i < rec->damaged_count && !err; i++) {
 		entry = wal_log_find_entry(log, rec->damaged[i].index);
 		if (entry)
-			wal_log_damage_entry(entry, &rec->damaged[i].fault);
+			wal_log_damage_entry(log, entry, &rec->damaged[i].fault);
 	}
 	log->view_current = rec->last_unsealed;
 	return err;

@@ -111,13 +111,15 @@ static bool is_told_first(struct wal_log_entry *entry, uint32_t block)
 	return !before;
 }
 
-bool wal_log_damage_entry(struct wal_log_entry *entry, const struct wal_fault *fault)
+bool wal_log_damage_entry(struct wal_log *log, struct wal_log_entry *entry,
+			  const struct wal_fault *fault)
 {
 	bool told_first = is_told_first(entry, fault->block);
 
 	if (entry->damaged)
 		return told_first;
 	entry->damaged = true;
+	log->damaged_count++;
 	entry->fault = fault->kind;
 	entry->fault_block = fault->block;
 	entry->fault_offset = fault->offset;
@@ -139,6 +141,7 @@ void wal_log_remove_entry(struct wal_log *log, uint32_t index)
 	if (!entry)
 		return;
 	free_known(entry);
+	log->damaged_count -= entry->damaged;
 	log->entry_count--;
 	memmove(entry, entry + 1,
 		(size_t)(log->entries + log->entry_count - entry) * sizeof(*entry));
@@ -152,7 +155,7 @@ void wal_log_clear_entries(struct wal_log *log)
 		free_known(&log->entries[i]);
 	free(log->entries);
 	log->entries = NULL;
-	log->entry_count = log->entry_room = 0;
+	log->entry_count = log->entry_room = log->damaged_count = 0;
 }
 
 uint32_t wal_log_current_index(const struct wal_log *log)
@@ -499,7 +502,7 @@ bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_
 
 	pthread_mutex_lock(&log->lock);
 	entry = wal_log_find_entry(log, index);
-	news = entry && wal_log_damage_entry(entry, fault);
+	news = entry && wal_log_damage_entry(log, entry, fault);
 	pthread_mutex_unlock(&log->lock);
 	if (news)
 		wal_count_fault(&log->telemetry, fault->kind);
@@ -639,10 +642,7 @@ int wal_log_reader_refresh(struct wal_log *log, struct wal_segment_reader *reade
 
 static void stats_of_segments(const struct wal_log *log, struct wal_stats *stats)
 {
-	size_t i;
-
-	for (i = 0; i < log->entry_count; i++)
-		stats->damaged_segments += log->entries[i].damaged;
+	stats->damaged_segments = log->damaged_count;
 	stats->sealing_segments = log->maintainer.count;
 	stats->sealed_segments = (uint32_t)log->entry_count - log->maintainer.count -
 				 (log->writing || log->view_current ? 1 : 0);
@@ -650,7 +650,6 @@ static void stats_of_segments(const struct wal_log *log, struct wal_stats *stats
 
 void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 {
-	const struct wal_sync *sync;
 	struct wal_append_point point;
 	int error = 0;
 
@@ -668,8 +667,7 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	stats->no_space = log->pending || wal_is_no_space(error) ||
 			  wal_is_no_space(log->starting_error) || log->maintainer.no_space ||
 			  log->meta_no_space;
-	for (sync = log->committer.first; sync; sync = sync->next)
-		stats->sync_waiters++;
+	stats->sync_waiters = log->committer.waiting;
 	if (log->writing) {
 		point = wal_segment_writer_point(&log->writer);
 		stats->next_event = log->writer.next_event;

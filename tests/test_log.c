@@ -143,6 +143,22 @@ START_TEST(a_new_store_is_made_for_its_owner_alone)
 }
 END_TEST
 
+START_TEST(what_is_made_has_its_mode_whatever_the_umask)
+{
+	mode_t before = umask(0777);
+	struct stat st;
+
+	open_log();
+	umask(before);
+	ck_assert_int_eq(stat(test_path(STORE), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0700);
+	ck_assert_int_eq(stat(test_path(STORE "/wal.meta"), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+	ck_assert_int_eq(stat(test_path(STORE "/0000000001.wal"), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+}
+END_TEST
+
 START_TEST(two_stores_have_two_uuids)
 {
 	struct test_log_handle other;
@@ -1839,6 +1855,7 @@ static void add_opening(Suite *suite)
 
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_test(t, a_new_store_is_made_for_its_owner_alone);
+	tcase_add_test(t, what_is_made_has_its_mode_whatever_the_umask);
 	tcase_add_test(t, two_stores_have_two_uuids);
 	tcase_add_loop_test(t, options_out_of_range_are_refused_with_a_word, 0,
 			    (int)(sizeof(bad_options) / sizeof(bad_options[0])));
