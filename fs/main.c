@@ -142,25 +142,24 @@ static void way_out(const char *store, char *text, size_t size)
  * Return: whether the store is mounted somewhere; then says where. A service with a mount
  * namespace of its own keeps a mount, and so its daemon, when it is gone everywhere else.
  */
-static bool is_mounted(const char *store)
+static bool is_mounted(const struct walfs *fs)
 {
+	const char *store = fs->options.store;
 	struct walfs_mount mount;
-	char who[64], out[64];
-	pid_t pid;
+	char out[64];
 
 	if (walfs_mount_of_store(store, &mount)) {
 		walfs_say(WAL_NOTICE_ERROR, "%s is mounted on %s", store, mount.point);
 		walfs_mount_destroy(&mount);
 		return true;
 	}
-	pid = walfs_mount_elsewhere(store, who, sizeof(who));
-	if (!pid)
+	if (!fs->elsewhere_pid)
 		return false;
 	way_out(store, out, sizeof(out));
 	walfs_say(WAL_NOTICE_ERROR,
 		  "%s is not mounted here, but still in the mount namespace of %s (pid %d), where "
 		  "an unmount here does not reach; %s and loses nothing",
-		  store, who, (int)pid, out);
+		  store, fs->elsewhere_name, (int)fs->elsewhere_pid, out);
 	return true;
 }
 
@@ -204,7 +203,7 @@ static int open_log(struct walfs *fs)
 			break;
 		if (!looked && waited_ms >= HELD_LOOK_MS) {
 			looked = true;
-			if (is_mounted(options->store))
+			if (is_mounted(fs))
 				break;
 		}
 	} while (waited_ms < HELD_WAIT_MS);
@@ -312,11 +311,27 @@ static void learn_last_segment(struct walfs *fs)
 		wal_log_segment_info(fs->log, wal_log_current(fs->log), &info);
 }
 
-static int start(struct walfs *fs)
+/*
+ * Who else has the store mounted can be seen with all of root's capabilities only, and the
+ * log's threads are to have few: so this comes first, and is used if the store stays held.
+ */
+static void look_elsewhere(struct walfs *fs)
+{
+	struct wal_store_info info;
+
+	if (wal_store_info_read(fs->options.store, &info, NULL))
+		return;
+	if (info.holder[0])
+		fs->elsewhere_pid = walfs_mount_elsewhere(
+			fs->options.store, fs->elsewhere_name, sizeof(fs->elsewhere_name));
+	wal_store_info_destroy(&info);
+}
+
+/* What holds for the process, and for all threads that it will have. */
+static int prepare_process(struct walfs *fs)
 {
 	int error = take_signals(fs);
 
-	walfs_notice_queue();
 	if (!error)
 		error = wal_fault_handler_install();
 	if (error)
@@ -325,8 +340,23 @@ static int start(struct walfs *fs)
 		error = raise_file_limit();
 	if (!error)
 		error = walfs_check_places(&fs->options);
-	if (!error)
-		error = open_log(fs);
+	if (error)
+		return error;
+	look_elsewhere(fs);
+	error = walfs_privileges_drop(fs->options.store);
+	if (error)
+		walfs_say(WAL_NOTICE_ERROR, "capabilities: %s", strerror(-error));
+	return error;
+}
+
+static int start(struct walfs *fs)
+{
+	int error = prepare_process(fs);
+
+	if (error)
+		return error;
+	walfs_notice_queue();
+	error = open_log(fs);
 	if (error)
 		return error;
 	learn_last_segment(fs);

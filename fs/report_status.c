@@ -274,7 +274,7 @@ static void put_said(struct object *object, const char *key, const struct walfs_
 static void put_identity(struct object *object, const struct walfs_view *view)
 {
 	const struct walfs *fs = view->fs;
-	char uuid[WAL_UUID_TEXT];
+	char uuid[WAL_UUID_TEXT], capabilities[64];
 	uint8_t log[16];
 
 	wal_log_uuid(fs->log, log);
@@ -284,6 +284,8 @@ static void put_identity(struct object *object, const struct walfs_view *view)
 	put_path(object, "store", fs->options.store);
 	put_path(object, "mountpoint", fs->options.mountpoint);
 	put_number(object, "pid", (uint64_t)getpid());
+	walfs_privileges_text(capabilities, sizeof(capabilities));
+	put(object, "capabilities", json_string(capabilities));
 	put_time(object, "now", view->now_ns);
 	put_time(object, "started", fs->started_ns);
 	put_number(object, "uptime_s", view->uptime_ns / 1000000000);

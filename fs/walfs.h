@@ -134,6 +134,16 @@ int walfs_mount_detach(const char *point);
  */
 int walfs_check_places(struct walfs_options *options);
 
+/* --- privileges.c ----------------------------------------------------------- */
+
+/*
+ * Gives up what a daemon that root started does not use. Before there is another thread.
+ * Return: 0 or -errno.
+ */
+int walfs_privileges_drop(const char *store);
+/* The capabilities that this thread has, as "dac_override,sys_admin"; "" for none. */
+void walfs_privileges_text(char *text, size_t size);
+
 /* --- workers.c -------------------------------------------------------------- */
 
 #define WALFS_WORKERS 4
@@ -348,6 +358,8 @@ struct walfs {
 	struct wal_log *log;
 	struct fuse_session *session;
 	int signal_fd;
+	pid_t elsewhere_pid; /* has the store mounted in another mount namespace; 0: none */
+	char elsewhere_name[64];
 	uint32_t lookups; /* of current; makes each nodeid a new one */
 	struct walfs_handles handles;
 	struct walfs_locks locks;

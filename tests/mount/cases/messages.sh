@@ -162,6 +162,84 @@ while True:
 	grep "$store: ended, all is on stable storage" "$dir/syslog"
 }
 
+# --- what it may do ---------------------------------------------------------------------------
+
+# Each thread's effective, permitted and bounding set, and whether it may get more.
+capabilities_are() {
+	local what
+	for what in CapEff CapPrm CapBnd; do
+		same "$what" "$(sed -n "s/^$what:\t//p" "/proc/$daemon"/task/*/status | sort -u)" "$1"
+	done
+	same NoNewPrivs "$(sed -n "s/^NoNewPrivs:\t//p" "/proc/$daemon"/task/*/status | sort -u)" 1
+}
+
+# sys_admin and dac_override
+case_root_the_daemon_keeps_two_capabilities_and_works() {
+	mount_log segment_size=128K,keep_segments=2
+	local i
+	for i in {1..6}; do
+		seq 1 1000 >>"$mnt/current"
+		rotate
+	done
+	capabilities_are 0000000000200002
+	same status "$(jq -r .capabilities "$mnt/.walfs/status")" dac_override,sys_admin
+	same "retention" "$(ls "$mnt"/*.wal | wc -l)" 2
+	kill_log
+	# recovery, over the dead mount; and the end by a signal, which unmounts
+	printf x | dd of="$(ls "$store"/*.wal | tail -n 1)" bs=1 seek=100000 conv=notrunc status=none
+	mount_log segment_size=128K,keep_segments=2
+	capabilities_are 0000000000200002
+	kill "$daemon"
+	wait "$daemon"
+	is_gone "$mnt"
+	"$walctl" verify -q "$store"
+}
+
+# and chown and fowner, for what it makes and removes there
+case_root_the_daemon_keeps_two_more_in_the_store_of_another_user() {
+	mkdir "$store"
+	chown 65534:65534 "$store"
+	# what is in a sticky directory can be removed by its owner only, and by who has fowner
+	chmod 1700 "$store"
+	mount_log segment_size=128K,keep_segments=2
+	capabilities_are 000000000020000b
+	same status "$(jq -r .capabilities "$mnt/.walfs/status")" chown,dac_override,fowner,sys_admin
+	local i
+	for i in {1..6}; do
+		echo "$i" >>"$mnt/current"
+		rotate
+	done
+	same "retention" "$(ls "$mnt"/*.wal | wc -l)" 2
+	kill "$daemon"
+	wait "$daemon"
+	is_gone "$mnt"
+	same "of others" "$(find "$store" ! -uid 65534 -o ! -gid 65534)" ''
+}
+
+case_root_auto_unmount_works_with_few_capabilities() {
+	mount_log auto_unmount
+	echo x >>"$mnt/current"
+	kill_log
+	soon is_gone "$mnt"
+	mount_log
+	same content "$(cat "$mnt/current")" x
+}
+
+# A umask that takes the owner's own bits away.
+case_files_can_be_read_whatever_the_umask() {
+	umask 0777
+	"$walfs" "$store" "$mnt" -o segment_size=128K
+	umask 022
+	echo x >>"$mnt/current"
+	rotate
+	cat "$mnt/current" "$mnt"/events/*.log >/dev/null
+	fusermount3 -u "$mnt"
+	flock -w 20 "$store" true
+	same modes "$(find "$store" -printf '%m\n' | sort -u | xargs)" '600 700'
+	mount_log
+	same content "$(cat "$mnt/events/0000000001.log")" x
+}
+
 # --- refusals ------------------------------------------------------------------------------
 
 case_lines_in_the_bare_mount_point_are_told_with_the_way_to_take_them_in() {
