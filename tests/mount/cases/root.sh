@@ -70,7 +70,8 @@ case_root_gives_nobody_what_was_there_before() {
 case_root_a_dead_mount_of_another_program_is_refused() {
 	mkdir "$dir/dead"
 	exec 9<>/dev/fuse
-	mount -i -t fuse.other -o fd=9,rootmode=40000,user_id=0,group_id=0 other "$dir/dead"
+	# (newer versions of mount take "-t fuse.other" for plain fuse)
+	mount -i -t fuse -o subtype=other,fd=9,rootmode=40000,user_id=0,group_id=0 other "$dir/dead"
 	exec 9>&-
 	refuses 'not connected' stat -f "$dir/dead"
 	refuses 'dead mount \(fuse\.other\).*fusermount3 -u' "$walfs" "$store" "$dir/dead"
