@@ -12,6 +12,10 @@
 
 #include "walctl.h"
 
+#ifndef FUSE_SUPER_MAGIC /* headers before those of Linux 5.16 or so */
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
 const char *target_kind_name(enum target_kind kind)
 {
 	static const char *const names[] = {

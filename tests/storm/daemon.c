@@ -15,6 +15,10 @@
 
 #include "storm.h"
 
+#ifndef FUSE_SUPER_MAGIC /* headers before those of Linux 5.16 or so */
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
 #define READY_MS 60000
 #define END_MS 60000
 
