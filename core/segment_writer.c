@@ -435,7 +435,7 @@ size_t wal_segment_record_limit(uint32_t block_size, uint64_t file_bytes)
 		single = wal_segment_event_limit(block_size);
 	if (group > single)
 		single = group;
-	return single < WAL_RECORD_MAX ? (size_t)single : WAL_RECORD_MAX;
+	return (size_t)single; /* of 4 GiB at most: it fits in a record's 32 bits */
 }
 
 uint64_t wal_segment_hold_limit(uint32_t block_size, uint64_t file_bytes)

@@ -140,9 +140,7 @@ static inline struct wal_append_point wal_segment_writer_point(const struct wal_
 /* The largest payload of a single event. */
 static inline uint32_t wal_segment_event_limit(uint32_t block_size)
 {
-	uint32_t limit = wal_block_data_size(block_size) - (uint32_t)WAL_EVENT_HEADER;
-
-	return limit < WAL_RECORD_MAX ? limit : WAL_RECORD_MAX;
+	return wal_block_data_size(block_size) - (uint32_t)WAL_EVENT_HEADER;
 }
 
 /*

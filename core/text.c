@@ -104,7 +104,7 @@ int wal_framing_parse(const char *text, struct wal_framing *framing)
 		return -EINVAL;
 	errno = 0;
 	size = strtoul(text + 6, &end, 10);
-	if (errno || *end || size > WAL_RECORD_MAX)
+	if (errno || *end || size > WAL_FIXED_FRAME_MAX)
 		return -EINVAL;
 	framing->kind = WAL_FRAME_FIXED;
 	framing->size = (uint32_t)size;

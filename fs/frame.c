@@ -16,15 +16,15 @@
 
 #include "walfs.h"
 
-#define BATCH 256	     /* records in one append */
-#define KEEP_CAPACITY 65536u /* a larger buffer is given back when it is empty */
+#define BATCH 256	   /* records in one append */
+#define KEEP_CAPACITY 512u /* a larger buffer is given back when it is empty */
 
 static size_t min_size(size_t a, size_t b)
 {
 	return a < b ? a : b;
 }
 
-static size_t frame_limit(struct wal_framing framing, const struct wal_log *log)
+static size_t frame_limit(struct wal_framing framing, const struct wal_log *log, size_t max_line)
 {
 	switch (framing.kind) {
 	case WAL_FRAME_FIXED:
@@ -32,50 +32,79 @@ static size_t frame_limit(struct wal_framing framing, const struct wal_log *log)
 	case WAL_FRAME_WRITE:
 		return min_size(wal_log_event_limit(log), WAL_WRITE_FRAME_MAX);
 	default:
-		return min_size(wal_log_record_limit(log), WAL_RECORD_MAX);
+		return min_size(wal_log_record_limit(log), max_line);
 	}
 }
 
-void walfs_frame_init(struct walfs_frame *frame, const struct wal_log *log)
+void walfs_frame_init(struct walfs_frame *frame, struct wal_log *log, struct walfs_frames *all)
 {
 	memset(frame, 0, sizeof(*frame));
+	frame->all = all;
 	frame->framing = wal_log_framing(log);
-	frame->limit = frame_limit(frame->framing, log);
+	frame->limit = frame_limit(frame->framing, log, all->max_line);
+}
+
+/* What counts of a buffer: those that are kept are not in the way of anybody's line. */
+static size_t counted(size_t capacity)
+{
+	return capacity > KEEP_CAPACITY ? capacity : 0;
+}
+
+static void set_buffer(struct walfs_frame *frame, uint8_t *bytes, size_t capacity)
+{
+	frame->all->buffered += counted(capacity) - counted(frame->capacity);
+	frame->bytes = bytes;
+	frame->capacity = capacity;
+}
+
+static void free_buffer(struct walfs_frame *frame)
+{
+	free(frame->bytes);
+	set_buffer(frame, NULL, 0);
 }
 
 void walfs_frame_destroy(struct walfs_frame *frame)
 {
-	free(frame->bytes);
-	frame->bytes = NULL;
-	frame->capacity = 0;
+	free_buffer(frame);
 	frame->held = 0;
+}
+
+static size_t capacity_for(const struct walfs_frame *frame, size_t size)
+{
+	size_t capacity = frame->capacity ? frame->capacity : 256;
+
+	while (capacity < size)
+		capacity *= 2;
+	return capacity;
+}
+
+/* Return: whether a buffer that holds so much is still within what all may have together. */
+static bool may_hold(const struct walfs_frame *frame, size_t size)
+{
+	size_t more = counted(capacity_for(frame, size)) - counted(frame->capacity);
+
+	return !more || frame->all->buffered + more <= frame->all->buffered_max;
 }
 
 static int reserve(struct walfs_frame *frame, size_t size)
 {
-	size_t capacity = frame->capacity ? frame->capacity : 256;
+	size_t capacity = capacity_for(frame, size);
 	uint8_t *bytes;
 
 	if (size <= frame->capacity)
 		return 0;
-	while (capacity < size)
-		capacity *= 2;
 	bytes = realloc(frame->bytes, capacity);
 	if (!bytes)
 		return -ENOMEM;
-	frame->bytes = bytes;
-	frame->capacity = capacity;
+	set_buffer(frame, bytes, capacity);
 	return 0;
 }
 
 static void emptied(struct walfs_frame *frame)
 {
 	frame->held = 0;
-	if (frame->capacity <= KEEP_CAPACITY)
-		return;
-	free(frame->bytes);
-	frame->bytes = NULL;
-	frame->capacity = 0;
+	if (frame->capacity > KEEP_CAPACITY)
+		free_buffer(frame);
 }
 
 /*
@@ -166,12 +195,13 @@ static ssize_t append_whole(struct walfs_frame *frame, struct wal_log *log, cons
 static int keep_rest(struct walfs_frame *frame, struct wal_log *log, const uint8_t *data,
 		     size_t size, bool finish)
 {
+	bool hold = !finish && may_hold(frame, frame->held + size);
 	int error = reserve(frame, frame->held + size);
 
 	if (error)
 		return error;
 	memcpy(frame->bytes + frame->held, data, size);
-	if (!finish) {
+	if (hold) {
 		error = wal_log_hold(log, &frame->hold, frame->held + size);
 		if (!error)
 			frame->held += size;

@@ -60,7 +60,7 @@ struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool wri
 	handle->segment = walfs_ino_segment(ino);
 	handle->writable = writable;
 	walfs_table_add(&fs->handles.by_ino, &handle->by_ino, ino);
-	walfs_frame_init(&handle->frame, fs->log);
+	walfs_frame_init(&handle->frame, fs->log, &fs->frames);
 	return handle;
 }
 

@@ -291,6 +291,9 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 	fs->options = *options;
 	fs->signal_fd = -1;
 	fs->locks.table.granted = walfs_locks_granted;
+	fs->frames.max_line = options->max_line;
+	fs->frames.buffered_max = options->max_line > WALFS_BUFFERED_MAX ? options->max_line
+									 : WALFS_BUFFERED_MAX;
 	note_start(fs);
 	pthread_mutex_init(&fs->reading, NULL);
 	pthread_mutex_init(&fs->checked.lock, NULL);

@@ -54,6 +54,8 @@ static const char help_text[] =
 	"\n"
 	"What an event is, fixed when a segment begins:\n"
 	"  framing=line          a line with its newline (default)\n"
+	"  max_line=SIZE         a longer line is cut, 4K to 2G (default: 16M, or what half\n"
+	"                        of a segment holds)\n"
 	"  framing=write         one write(2) of up to a block, at most 1 MiB - 4 KiB\n"
 	"  framing=fixed:N       every N bytes\n"
 	"\n"
@@ -180,6 +182,16 @@ static const char *parse_framing(struct parser *parser, const char *text)
 {
 	if (wal_framing_parse(text, &parser->options->framing))
 		return "line, write or fixed:N (1 to 1048576 bytes)";
+	return NULL;
+}
+
+static const char *parse_max_line(struct parser *parser, const char *text)
+{
+	uint64_t size;
+
+	if (!walfs_parse_size(text, UINT64_C(1) << 31, &size) || size < 4096)
+		return "a size from 4K to 2G";
+	parser->options->max_line = size;
 	return NULL;
 }
 
@@ -354,6 +366,7 @@ static const struct option option_table[] = {
 	{"-f", parse_foreground, false},
 	{"-d", parse_debug, false},
 	{"framing=", parse_framing, false},
+	{"max_line=", parse_max_line, false},
 	{"block_size=", parse_block_size, false},
 	{"segment_size=", parse_segment_size, false},
 	{"sync=", parse_sync, false},
@@ -512,6 +525,7 @@ static void set_defaults(struct walfs_options *options)
 	options->sync = WALFS_SYNC_INTERVAL;
 	options->sync_interval_ms = DEFAULT_SYNC_MS;
 	options->io_method = WAL_IO_AUTO;
+	options->max_line = WALFS_LINE_DEFAULT;
 }
 
 enum walfs_parse walfs_options_parse(int argc, char **argv, struct walfs_options *options)

@@ -51,6 +51,7 @@ struct walfs_options {
 	uint32_t block_size;   /* 0: as the store has it */
 	uint64_t segment_size; /* 0: as the store has it */
 	struct wal_framing framing;
+	uint64_t max_line;
 	bool meta_strict;
 	uint32_t prepare;	/* segments; 0: as the log likes */
 	uint32_t rotate_age_s;	/* 0: never */
@@ -207,8 +208,19 @@ void walfs_strand_end(struct walfs_workers *workers, struct walfs_strand *strand
 
 /* --- frame.c ---------------------------------------------------------------- */
 
+#define WALFS_LINE_DEFAULT (16u << 20)	  /* max_line */
+#define WALFS_BUFFERED_MAX (64u << 20) /* of unfinished lines together, or one if that is longer */
+
+/* What the frames of all open files share. The loop's. */
+struct walfs_frames {
+	size_t max_line;
+	size_t buffered_max;
+	size_t buffered; /* bytes of their buffers, but for small ones */
+};
+
 /* Cuts what one open file is sent into records, and keeps the unfinished one. */
 struct walfs_frame {
+	struct walfs_frames *all;
 	struct wal_framing framing;
 	size_t limit; /* a record's bytes */
 	uint8_t *bytes;
@@ -217,7 +229,7 @@ struct walfs_frame {
 	struct wal_hold hold; /* space in the log for the held bytes */
 };
 
-void walfs_frame_init(struct walfs_frame *frame, const struct wal_log *log);
+void walfs_frame_init(struct walfs_frame *frame, struct wal_log *log, struct walfs_frames *all);
 void walfs_frame_destroy(struct walfs_frame *frame);
 /*
  * finish: leave nothing unfinished. Return: bytes taken (> 0; short: up to the
@@ -362,6 +374,7 @@ struct walfs {
 	char elsewhere_name[64];
 	uint32_t lookups; /* of current; makes each nodeid a new one */
 	struct walfs_handles handles;
+	struct walfs_frames frames;
 	struct walfs_locks locks;
 	struct walfs_workers workers;
 	struct walfs_strand rotations; /* one at a time: each waits for a seal */

@@ -99,11 +99,12 @@ static void check(const struct walfs_options *options)
 	require(options->segment_size <= UINT64_C(1) << 32);
 	require(framing.kind <= WAL_FRAME_FIXED);
 	require((framing.kind == WAL_FRAME_FIXED) == (framing.size > 0));
-	require(framing.size <= WAL_RECORD_MAX);
+	require(framing.size <= WAL_FIXED_FRAME_MAX);
 	require((options->sync == WALFS_SYNC_NONE) == (options->sync_interval_ms == 0));
 	require(options->sync_interval_ms <= 24 * 3600 * 1000);
 	require(options->prepare <= 8);
 	require(options->busy_poll_us <= 1000);
+	require(options->max_line >= 4096 && options->max_line <= UINT64_C(1) << 31);
 	require(options->foreground || !options->debug);
 	require(options->allow_other ==
 			(options->mount_options && strstr(options->mount_options, "allow_other")) ||

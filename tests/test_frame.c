@@ -15,6 +15,7 @@ static struct fault_io fault;
 static struct test_log_handle handle;
 static struct wal_log *wal;
 static struct walfs_frame frame;
+static struct walfs_frames frames;
 
 static void begin(void)
 {
@@ -38,7 +39,8 @@ static void open_framed(enum wal_framing_kind kind, uint32_t size, uint32_t bloc
 	handle.options.segment_size = (uint64_t)blocks * TEST_BLOCK;
 	ck_ok(log_open(&handle));
 	wal = handle.log;
-	walfs_frame_init(&frame, wal);
+	frames = (struct walfs_frames){WALFS_LINE_DEFAULT, WALFS_BUFFERED_MAX, 0};
+	walfs_frame_init(&frame, wal, &frames);
 }
 
 /* All events of the log as text: "<...>", PART as "<...|", a group joined. */
@@ -130,7 +132,7 @@ START_TEST(lines_of_two_open_files_never_mix)
 	struct walfs_frame other;
 
 	open_framed(WAL_FRAME_LINE, 0, 4);
-	walfs_frame_init(&other, wal);
+	walfs_frame_init(&other, wal, &frames);
 	put(&frame, "aaa ", false);
 	put(&other, "bbb ", false);
 	put(&frame, "aaa\n", false);
@@ -333,25 +335,73 @@ END_TEST
 
 START_TEST(more_unfinished_lines_than_may_be_held_become_parts)
 {
-	static struct walfs_frame frames[200];
+	static struct walfs_frame many[200];
 	char text[100];
 	size_t parts = 0;
 
 	open_framed(WAL_FRAME_LINE, 0, 4);
 	memset(text, 'u', sizeof(text));
 	for (size_t i = 0; i < 200; i++) {
-		walfs_frame_init(&frames[i], wal);
-		ck_assert_int_eq(walfs_frame_write(&frames[i], wal, text, sizeof(text), false),
+		walfs_frame_init(&many[i], wal, &frames);
+		ck_assert_int_eq(walfs_frame_write(&many[i], wal, text, sizeof(text), false),
 				 (ssize_t)sizeof(text));
-		parts += frames[i].held == 0;
+		parts += many[i].held == 0;
 	}
 	ck_assert_uint_gt(parts, 0);
 	ck_assert_uint_lt(parts, 200);
 	for (size_t i = 0; i < 200; i++) {
-		ck_ok(walfs_frame_finish(&frames[i], wal));
-		walfs_frame_destroy(&frames[i]);
+		ck_ok(walfs_frame_finish(&many[i], wal));
+		walfs_frame_destroy(&many[i]);
 	}
 	ck_assert_uint_eq(strlen(events()), 200 * 102); /* each once, whole */
+}
+END_TEST
+
+START_TEST(all_buffers_together_are_bounded_and_given_back_once_their_line_ends)
+{
+	static struct walfs_frame many[20];
+	char text[3000];
+	size_t parts = 0;
+
+	open_framed(WAL_FRAME_LINE, 0, 64);
+	frames.buffered_max = 20000;
+	memset(text, 'b', sizeof(text));
+	for (size_t i = 0; i < 20; i++) {
+		walfs_frame_init(&many[i], wal, &frames);
+		ck_assert_int_eq(walfs_frame_write(&many[i], wal, text, sizeof(text), false),
+				 (ssize_t)sizeof(text));
+		parts += many[i].held == 0;
+		ck_assert_uint_le(frames.buffered, frames.buffered_max);
+	}
+	ck_assert_uint_gt(parts, 10);
+	ck_assert_uint_lt(parts, 20);
+	put(&frame, "short ", false); /* is in nobody's way, and nobody in its */
+	ck_assert_uint_eq(frame.held, 6);
+	for (size_t i = 0; i < 20; i++) {
+		put(&many[i], "\n", false);
+		ck_assert_uint_le(many[i].capacity, 512);
+	}
+	ck_assert_uint_eq(frames.buffered, 0);
+	for (size_t i = 0; i < 20; i++)
+		walfs_frame_destroy(&many[i]);
+	walfs_frame_destroy(&frame);
+	ck_assert_uint_eq(frames.buffered, 0);
+}
+END_TEST
+
+START_TEST(a_line_may_be_as_long_as_the_option_says)
+{
+	static char line[9000];
+
+	open_framed(WAL_FRAME_LINE, 0, 64);
+	frames.max_line = 4096;
+	walfs_frame_init(&frame, wal, &frames);
+	memset(line, 'm', sizeof(line));
+	line[4095] = line[8999] = '\n';
+	ck_assert_int_eq(walfs_frame_write(&frame, wal, line, sizeof(line), false), sizeof(line));
+	ck_assert_uint_eq(strlen(events()), sizeof(line) + 3 * 2);
+	ck_assert_int_eq(events()[4097], '>');
+	ck_assert_int_eq(events()[2 * 4098 - 1], '|');
 }
 END_TEST
 
@@ -389,6 +439,8 @@ static Suite *frame_suite(void)
 	tcase_add_test(t, a_line_that_does_not_fit_is_refused_and_what_was_held_is_held_still);
 	tcase_add_test(t, a_write_is_short_at_the_end_of_the_last_line_that_fitted);
 	tcase_add_test(t, more_unfinished_lines_than_may_be_held_become_parts);
+	tcase_add_test(t, all_buffers_together_are_bounded_and_given_back_once_their_line_ends);
+	tcase_add_test(t, a_line_may_be_as_long_as_the_option_says);
 	tcase_add_test(t, a_log_that_failed_takes_nothing);
 	return suite;
 }

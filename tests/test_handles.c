@@ -30,10 +30,11 @@ uint32_t walfs_ino_segment(fuse_ino_t ino)
 	return (uint32_t)ino;
 }
 
-void walfs_frame_init(struct walfs_frame *frame, const struct wal_log *log)
+void walfs_frame_init(struct walfs_frame *frame, struct wal_log *log, struct walfs_frames *all)
 {
 	(void)frame;
 	(void)log;
+	(void)all;
 }
 
 int walfs_frame_finish(struct walfs_frame *frame, struct wal_log *log)

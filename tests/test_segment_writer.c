@@ -501,7 +501,7 @@ START_TEST(the_cost_of_a_batch_covers_the_worst_of_its_records)
 	static const uint32_t block_sizes[] = {4096, 65536, 16u << 20};
 
 	for (size_t i = 0; i < 3; i++) {
-		for (uint32_t size = 1; size <= WAL_RECORD_MAX; size += 1 + size / 64)
+		for (uint32_t size = 1; size <= WAL_FIXED_FRAME_MAX; size += 1 + size / 64)
 			ck_assert_uint_ge(wal_segment_worst_batch_cost(1, size),
 					  wal_segment_worst_cost(block_sizes[i], size));
 	}
@@ -524,8 +524,35 @@ START_TEST(the_record_limit_fits_in_a_fresh_segment_behind_a_resume_record)
 		ck_ok(put((uint32_t)limit, 0, TEST_TIME));
 		wal_segment_writer_close(&writer, false);
 	}
-	ck_assert_uint_eq(wal_segment_record_limit(1u << 16, 4096 + (UINT64_C(64) << 20)),
-			  WAL_RECORD_MAX);
+	/* half of what is usual, and of the most */
+	ck_assert_uint_ge(wal_segment_record_limit(1u << 16, 4096 + (UINT64_C(64) << 20)),
+			  31u << 20);
+	ck_assert_uint_le(wal_segment_record_limit(1u << 16, 4096 + (UINT64_C(4) << 30)), 1u << 31);
+}
+END_TEST
+
+START_TEST(a_record_of_megabytes_is_one_event_in_a_block_that_holds_it)
+{
+	const uint32_t block = 4u << 20;
+	const uint64_t bytes = 4096 + 4 * (uint64_t)block;
+	const uint32_t sizes[] = {3u << 20, (uint32_t)wal_segment_record_limit(block, bytes),
+				  wal_segment_event_limit(block)}; /* all of a block */
+	struct wal_append_point point;
+	uint8_t *data = calloc(1, 2 * (size_t)block);
+
+	ck_ok(open_shape(1, block, bytes));
+	start();
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_uint_le(sizes[i], 2 * block);
+		point = wal_segment_writer_point(&writer);
+		ck_assert(wal_segment_writer_reckon(&writer, sizes[i], &point));
+		ck_ok(wal_segment_writer_append(&writer, data, sizes[i], 0, TEST_TIME));
+		ck_assert_uint_eq(writer.start.index, point.block);
+		ck_assert_uint_eq(writer.at, point.at);
+		ck_assert(i > 0 || writer.next_event == 2);
+	}
+	free(data);
+	wal_segment_writer_close(&writer, false);
 }
 END_TEST
 
@@ -852,6 +879,7 @@ static void add_tests(TCase *t)
 	tcase_add_test(t, reckoning_says_exactly_what_append_does);
 	tcase_add_test(t, the_cost_of_a_batch_covers_the_worst_of_its_records);
 	tcase_add_test(t, the_record_limit_fits_in_a_fresh_segment_behind_a_resume_record);
+	tcase_add_test(t, a_record_of_megabytes_is_one_event_in_a_block_that_holds_it);
 	tcase_add_test(t, a_resume_record_uses_the_next_id_and_counts_nowhere);
 	tcase_add_test(t, flush_partial_writes_the_header_of_the_block_that_is_being_filled);
 	tcase_add_test(t, flush_syncs_only_when_asked);

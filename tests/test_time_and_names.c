@@ -189,7 +189,7 @@ static const struct {
 	{"write", {WAL_FRAME_WRITE, 0}},
 	{"fixed:1", {WAL_FRAME_FIXED, 1}},
 	{"fixed:64", {WAL_FRAME_FIXED, 64}},
-	{"fixed:1048576", {WAL_FRAME_FIXED, WAL_RECORD_MAX}},
+	{"fixed:1048576", {WAL_FRAME_FIXED, WAL_FIXED_FRAME_MAX}},
 };
 
 START_TEST(a_framing_is_parsed_and_formatted)

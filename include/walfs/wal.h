@@ -47,7 +47,7 @@
 
 #define WAL_DEFAULT_BLOCK_SIZE (64u << 10)
 #define WAL_DEFAULT_SEGMENT_SIZE (64u << 20)
-#define WAL_RECORD_MAX (1u << 20)		 /* the largest record of any framing */
+#define WAL_FIXED_FRAME_MAX (1u << 20)		 /* the largest record with framing=fixed:N */
 #define WAL_WRITE_FRAME_MAX ((1u << 20) - 4096u) /* the largest with framing=write */
 
 struct wal_io; /* the system calls; core/io.h. NULL everywhere: the real ones */
@@ -462,8 +462,8 @@ void wal_log_uuid(const struct wal_log *log, uint8_t uuid[16]);
 struct wal_framing wal_log_framing(const struct wal_log *log);
 
 /*
- * The largest record: WAL_RECORD_MAX, or in small segments what fits in half of a
- * fresh one (the other half is for what is held).
+ * The largest record: what fits in half of a fresh segment (the other half is for what is
+ * held). One call may append that much under one hold of the lock.
  */
 size_t wal_log_record_limit(const struct wal_log *log);
 /* The largest record that is one event and never a group: a block's data area, or as above. */

@@ -32,7 +32,7 @@ static double now_s(void)
 
 static int make(int argc, char **argv)
 {
-	static uint8_t event[WAL_RECORD_MAX];
+	static uint8_t event[WAL_FIXED_FRAME_MAX];
 	struct wal_log_options options = {.path = argv[2], .framing = {.kind = WAL_FRAME_WRITE}};
 	struct wal_record record = {.data = event, .size = (uint32_t)strtoul(argv[3], NULL, 0)};
 	struct wal_error error;

@@ -49,7 +49,7 @@ struct reading {
 	uint64_t next_event; /* the id that comes next; 0: the first decides */
 	uint32_t got;	     /* bytes of an unfinished group */
 	bool in_group;
-	uint8_t expected[WAL_RECORD_MAX];
+	uint8_t expected[WAL_FIXED_FRAME_MAX];
 };
 
 static bool find_record(struct reading *r, uint64_t event)

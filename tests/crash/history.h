@@ -29,7 +29,7 @@ struct history {
 	uint64_t salt;
 };
 
-/* The bytes of record number. buf of WAL_RECORD_MAX. */
+/* The bytes of record number. buf of WAL_FIXED_FRAME_MAX. */
 void history_bytes(const struct history *history, size_t number, uint8_t *buf);
 
 /* The numbers that count before a moment's content is looked at ... */

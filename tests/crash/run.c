@@ -213,7 +213,7 @@ static bool may_be_there(const struct run *run, ssize_t n)
 /* One record that is a single event or a group. */
 static int append(struct run *run, uint32_t size, struct wal_hold *hold)
 {
-	static uint8_t bytes[WAL_RECORD_MAX];
+	static uint8_t bytes[WAL_FIXED_FRAME_MAX];
 	struct history *history = run->history;
 	size_t number = history->begun;
 	struct wal_log_position position;

@@ -227,7 +227,7 @@ static void complain(struct judging *j, const char *format, ...)
 
 static void take_event(struct judging *j, const struct wal_event *event, uint64_t added)
 {
-	static uint8_t expected[WAL_RECORD_MAX];
+	static uint8_t expected[WAL_FIXED_FRAME_MAX];
 	const struct history *history = &j->victim->history;
 
 	if (event->id >= added) /* what was appended after the change */

@@ -69,11 +69,35 @@ case_a_line_longer_than_a_block_is_whole() {
 }
 
 case_a_line_longer_than_the_limit_is_cut_and_loses_nothing() {
-	mount_log segment_size=8M
+	mount_log segment_size=8M,max_line=1M
 	head -c 2500000 /dev/zero | tr '\0' L >"$dir/long"
 	echo >>"$dir/long"
 	cat "$dir/long" >>"$mnt/current"
 	cmp "$dir/long" "$mnt/current"
+	same parts "$("$walctl" cat --json "$store" | grep -c '"part"')" 2
+}
+
+# The kernel makes requests of 1 MiB of them, and another writer's come in between.
+case_long_lines_of_one_write_are_whole_beside_another_writer() {
+	mount_log segment_size=64M
+	cat >"$dir/write.py" <<-'PYTHON'
+		import os, sys
+		if os.fork() == 0:
+		    other = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+		    for n in range(20000):
+		        os.write(other, b"short %06d\n" % n)
+		    os._exit(0)
+		mine = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+		for n in range(8):
+		    line = b"long %d " % n + b"L" * 3000000 + b"\n"
+		    assert os.write(mine, line) == len(line)
+		os.wait()
+	PYTHON
+	python3 "$dir/write.py" "$mnt/current"
+	same short "$(grep -cE '^short [0-9]{6}$' "$mnt/current")" 20000
+	same long "$(grep -cE '^long [0-7] L+$' "$mnt/current")" 8
+	same lines "$(wc -l <"$mnt/current")" 20008
+	"$walctl" verify "$store"
 }
 
 case_more_unfinished_lines_than_there_is_room_for_lose_nothing() {
