@@ -107,6 +107,7 @@ struct walfs_handle *walfs_handle_find(struct walfs *fs, fuse_ino_t ino)
 
 	if (!node)
 		return NULL;
+	node = node->before; /* of a ring: the one that was added last */
 	return (struct walfs_handle *)((char *)node - offsetof(struct walfs_handle, by_ino));
 }
 

@@ -16,7 +16,7 @@
 struct walfs_table_node {
 	uint64_t key;
 	struct walfs_table_node *chain;	 /* of the first with its key: the next other key */
-	struct walfs_table_node *before; /* a ring of those with one key */
+	struct walfs_table_node *before; /* a ring of those with one key, as they were added */
 	struct walfs_table_node *after;
 };
 

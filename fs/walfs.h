@@ -302,7 +302,7 @@ struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool wri
 struct walfs_handle *walfs_handle_get(struct walfs *fs, uint64_t id);
 /* Takes it out of the table; freed once its last read is done. */
 void walfs_handle_put(struct walfs_handle *handle);
-/* Return: an open handle of this inode, or NULL. */
+/* Return: the newest open handle of this inode, or NULL. */
 struct walfs_handle *walfs_handle_find(struct walfs *fs, fuse_ino_t ino);
 /* It was not opened after all, and will get no RELEASE. Any thread. */
 void walfs_handle_reject(struct walfs_handle *handle);
