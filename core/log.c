@@ -181,17 +181,6 @@ int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *begin
 	return 0;
 }
 
-/* Lock held. Did a store into a segment fail since it is the active one? */
-static bool has_lost_mapping(struct wal_log *log)
-{
-	if (!log->mapping_lost && wal_segment_writer_has_fault(&log->writer)) {
-		log->mapping_lost = true;
-		wal_log_fail(log, log->writer.header.index,
-			     log->writer.error ? "writing" : "its mapping", -EIO);
-	}
-	return log->mapping_lost;
-}
-
 /* Told once each way. */
 static void note_starting(struct wal_log *log, uint32_t segment, int err)
 {
@@ -227,7 +216,7 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 
 	wal_segment_writer_finish(&log->writer);
 	/* Once it is handed over, nobody looks whether its bytes got into the file. */
-	if (has_lost_mapping(log))
+	if (wal_segment_writer_has_fault(&log->writer))
 		return -EIO;
 	beginning = (struct wal_beginning){.index = log->writer.header.index + 1,
 					   .first_event = log->writer.next_event,
@@ -293,7 +282,8 @@ static int preparing_failed(struct wal_log *log, int err)
 
 /*
  * Lock held; dropped where it has to wait, and then nothing was done.
- * Return: 0; -EAGAIN after waiting: look again; -ENOSPC, -EDQUOT, -EROFS, -EIO ...
+ * Return: 0; -EAGAIN after waiting: look again; -ENOSPC, -EDQUOT, -EROFS, -EIO ...; the writer
+ * may then have a fault that is to be settled.
  */
 static int rotate(struct wal_log *log)
 {
@@ -306,6 +296,11 @@ static int rotate(struct wal_log *log)
 		return -EOVERFLOW;
 	/* Whoever comes while this one waits sees, and syncs, what was appended so far. */
 	wal_segment_writer_write_out(&log->writer);
+	if (wal_segment_writer_has_fault(&log->writer))
+		return -EIO;
+	err = log->writing_error ? wal_log_clear(log) : 0;
+	if (err)
+		return err;
 	if (log->maintainer.count == WAL_CLOSED_MAX) {
 		if (log->maintainer.no_space)
 			return log->maintainer.no_space;
@@ -333,6 +328,17 @@ static int rotate(struct wal_log *log)
 	return 0;
 }
 
+/* The same where nobody is appending. */
+static int rotate_and_settle(struct wal_log *log)
+{
+	uint64_t lost_bytes;
+	int err = rotate(log);
+
+	if (err && wal_segment_writer_has_fault(&log->writer))
+		err = wal_log_settle(log, &lost_bytes);
+	return err;
+}
+
 static bool is_empty(const struct wal_log *log)
 {
 	return log->writer.next_event == log->writer.header.first_event_id;
@@ -344,13 +350,13 @@ void wal_log_rotate_by_age(struct wal_log *log)
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t age_ns = log->asked.rotate_age_s * UINT64_C(1000000000);
 
-	if (log->failed || !log->writing || is_empty(log) ||
+	if (log->failed || !log->writing || log->writing_error || is_empty(log) ||
 	    log->writer.header.index == WAL_LAST_SEGMENT_INDEX ||
 	    now < log->writer.header.created_ns || now - log->writer.header.created_ns < age_ns ||
 	    log->maintainer.count == WAL_CLOSED_MAX ||
 	    wal_segment_preparer_ready(&log->preparer, NULL) == 0)
 		return;
-	rotate(log);
+	rotate_and_settle(log);
 }
 
 /* --- appending -------------------------------------------------------------------------------- */
@@ -360,7 +366,9 @@ static int get_ready(struct wal_log *log)
 {
 	if (log->read_only || log->failed)
 		return -EROFS;
-	return log->pending ? wal_log_try_again(log) : 0;
+	if (log->pending)
+		return wal_log_try_again(log);
+	return log->writing_error ? wal_log_clear(log) : 0;
 }
 
 /* Room for it, and for all that is held besides, in this segment? */
@@ -381,7 +389,9 @@ static int make_room(struct wal_log *log, uint32_t size, uint64_t own)
 		if (is_empty(log))
 			return -ENOSPC; /* a fresh one has no more */
 		err = rotate(log);
-		if (err && err != -EAGAIN)
+		if (err == -EAGAIN) /* others may have appended while it waited */
+			err = log->writing_error ? wal_log_clear(log) : 0;
+		if (err)
 			return err;
 	}
 	return 0;
@@ -466,10 +476,61 @@ static void count_appended(struct wal_log *log, const struct batch *batch, size_
 	wal_count_owned(&log->telemetry, WAL_COUNT_PAYLOAD_BYTES, bytes);
 }
 
+/* Where META(RESUME) would go, and what an append that fails goes back to. */
+struct resume_mark {
+	bool due;
+	uint32_t segment;
+	struct wal_append_point point;
+	uint64_t incarnation;
+};
+
+static struct resume_mark mark_resume(const struct wal_log *log)
+{
+	return (struct resume_mark){
+		.due = log->resume_due,
+		.segment = log->writer.header.index,
+		.point = wal_segment_writer_point(&log->writer),
+		.incarnation = log->writer.incarnation,
+	};
+}
+
+/* If the record did not get into the file, it is due again. */
+static void settle_resume(struct wal_log *log, const struct resume_mark *mark)
+{
+	struct wal_append_point point = wal_segment_writer_point(&log->writer);
+
+	if (!mark->due || log->resume_due || log->writer.header.index != mark->segment ||
+	    point.block > mark->point.block ||
+	    (point.block == mark->point.block && point.at > mark->point.at))
+		return;
+	log->resume_due = true;
+	log->writer.incarnation = mark->incarnation;
+}
+
+/* Not all of the batch is in the file. done: how many records were appended, and are there. */
+static int settle_batch(struct wal_log *log, const struct batch *batch,
+			const struct resume_mark *mark, struct wal_hold *hold, size_t *done)
+{
+	bool had_first = *done > 0;
+	uint64_t lost_bytes;
+	int err = wal_log_settle(log, &lost_bytes);
+
+	while (*done > 0 && lost_bytes > 0) {
+		uint32_t size = batch->records[--*done].size;
+
+		lost_bytes -= size < lost_bytes ? size : lost_bytes;
+	}
+	if (had_first && *done == 0 && hold)
+		log->held_bytes += hold->cost_bytes;
+	settle_resume(log, mark);
+	return err;
+}
+
 static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct wal_hold *hold)
 {
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t own = hold ? hold->cost_bytes : 0;
+	const struct resume_mark mark = mark_resume(log);
 	size_t done = 0;
 	int err = log->resume_due ? append_resume(log, now) : 0;
 	bool roomy;
@@ -483,11 +544,15 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 		done++;
 	}
 	wal_segment_writer_write_out(&log->writer);
+	if (wal_segment_writer_has_fault(&log->writer))
+		err = settle_batch(log, batch, &mark, hold, &done);
+	else if (log->writing_error && done > 0)
+		wal_log_note_writing(log, 0);
 	if (done == 0)
 		return err;
 	if (hold)
 		hold->cost_bytes = 0;
-	if (has_lost_mapping(log))
+	if (err == -EIO)
 		return -EIO;
 	count_appended(log, batch, done);
 	return (ssize_t)done;
@@ -544,7 +609,7 @@ static int change_hold(struct wal_log *log, struct wal_hold *hold, uint64_t cost
 		point = wal_segment_writer_point(&log->writer);
 		if (wal_segment_writer_room(&log->writer, &point) >= held + resume_cost(log))
 			break;
-		err = rotate(log);
+		err = rotate_and_settle(log);
 		if (err && err != -EAGAIN)
 			return err;
 	}
@@ -574,7 +639,7 @@ int wal_log_rotate(struct wal_log *log)
 	err = get_ready(log);
 	index = log->writer.header.index;
 	while (!err && log->writer.header.index == index && !is_empty(log)) {
-		err = rotate(log);
+		err = rotate_and_settle(log);
 		if (err == -EAGAIN)
 			err = 0;
 	}

@@ -67,7 +67,7 @@ struct wal_log {
 	size_t record_limit;  /* what they allow; takes divisions to find out */
 	struct wal_segment_writer writer;
 	bool writing;	       /* writer is open */
-	bool mapping_lost;     /* SIGBUS: what the last batch stored may be gone */
+	int writing_error;     /* of the last write into the segment: no space; 0: it went well */
 	int failed;	       /* the error that made the log read-only; 0: none */
 	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */
 	bool pending;	       /* recovery, or the first segment, had no space */
@@ -105,6 +105,21 @@ int wal_log_try_again(struct wal_log *log);
 void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error);
 void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/*
+ * log_settle.c; lock held. What was appended did not all get into the active segment: goes back
+ * to what did. Return: -ENOSPC, -EDQUOT: writing goes on when there is space; -EIO: the log
+ * failed. lost_bytes: payload that is not there.
+ */
+int wal_log_settle(struct wal_log *log, uint64_t *lost_bytes);
+/*
+ * log_settle.c; lock held. Before the next append, while writing_error is set.
+ * Return: 0: there is space; -ENOSPC, -EDQUOT; -EIO: the log failed.
+ */
+int wal_log_clear(struct wal_log *log);
+/* log_settle.c; lock held. Sets writing_error. Told once each way. */
+void wal_log_note_writing(struct wal_log *log, int error);
+/* log_settle.c. If the store's file system may have no space for what is there: a note. */
+void wal_log_tell_copy_on_write(struct wal_log *log);
 /* log.c; lock held. The append point as a durable position. */
 struct wal_durable wal_log_end(const struct wal_log *log);
 /* log.c; lock held. Everything up to here is on the disk. */

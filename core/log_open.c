@@ -116,6 +116,7 @@ static int resume(struct wal_log *log, const struct wal_recovery *rec)
 	const struct wal_durable *d = &rec->meta.durable;
 	bool covered = rec->has_meta && d->segment == rec->resume;
 	struct wal_segment_writer w;
+	uint64_t lost_bytes; /* none: nothing was appended */
 	int err = wal_segment_writer_open_existing(&w, log->io, log->dirfd, rec->resume, NULL);
 
 	if (err)
@@ -126,7 +127,8 @@ static int resume(struct wal_log *log, const struct wal_recovery *rec)
 	 * Touching makes what is behind the end dirty, too: if a recovery before this one
 	 * could not sync the zeros that it wrote there, only the page cache has them.
 	 */
-	err = wal_segment_writer_touch(&w);
+	err = wal_segment_writer_has_fault(&w) ? wal_segment_writer_settle(&w, &lost_bytes)
+						: wal_segment_writer_touch(&w);
 	if (!err)
 		err = wal_segment_writer_make_durable(&w);
 	if (err) {
@@ -481,6 +483,8 @@ int wal_log_open(const struct wal_log_options *options, struct wal_log **result,
 		free_log(log);
 		return err;
 	}
+	if (!log->read_only)
+		wal_log_tell_copy_on_write(log);
 	*result = log;
 	return 0;
 }

@@ -665,7 +665,8 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	stats->failed = log->failed;
 	memcpy(stats->failure, log->failure, sizeof(stats->failure));
 	stats->no_space = log->pending || wal_is_no_space(error) ||
-			  wal_is_no_space(log->starting_error) || log->maintainer.no_space ||
+			  wal_is_no_space(log->starting_error) || log->writing_error ||
+			  log->maintainer.no_space ||
 			  log->meta_no_space;
 	stats->sync_waiters = log->committer.waiting;
 	if (log->writing) {

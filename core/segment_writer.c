@@ -122,6 +122,13 @@ static void touch_pages(uint8_t *from, const uint8_t *to, size_t page)
 		__atomic_fetch_or(from, 0, __ATOMIC_RELAXED);
 }
 
+/* Over the zeros behind the append point. */
+static int write_zeros(struct wal_segment_writer *w)
+{
+	w->leftover_end = w->file_bytes;
+	return wal_segment_writer_clear(w);
+}
+
 int wal_segment_writer_touch(struct wal_segment_writer *w)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -134,8 +141,10 @@ int wal_segment_writer_touch(struct wal_segment_writer *w)
 #ifdef MADV_POPULATE_WRITE
 	if (madvise(w->map + from, w->file_bytes - from, MADV_POPULATE_WRITE) == 0)
 		return 0;
-	if (errno != EINVAL) /* EFAULT: what would be SIGBUS */
-		return errno == EFAULT ? -EIO : -errno;
+	if (errno == EFAULT) /* what would be SIGBUS; a pwrite says why */
+		return write_zeros(w);
+	if (errno != EINVAL)
+		return -errno;
 #endif
 	touch_pages(w->map + from, w->map + w->file_bytes, page);
 	return wal_segment_writer_has_fault(w) ? -EIO : 0;
@@ -158,24 +167,29 @@ int wal_segment_writer_gather(struct wal_segment_writer *w)
 	return 0;
 }
 
-/* from: bytes of the current block, its header included. */
-static void put(struct wal_segment_writer *w, uint32_t from, uint32_t to)
+/* From `from` bytes of the current block, its header included, to the append point. */
+static void put(struct wal_segment_writer *w, uint32_t from)
 {
-	int err;
+	uint32_t to = (uint32_t)WAL_BLOCK_HEADER + w->at;
 
-	if (from >= to || w->error)
-		return;
-	err = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER + from, to - from,
-			    (off_t)(block_offset(w) + from));
-	w->error = err;
+	if (from < to && !w->error)
+		w->error = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER + from,
+					 to - from, (off_t)(block_offset(w) + from));
+	if (!w->error)
+		w->written = w->at;
+}
+
+static void put_header(struct wal_segment_writer *w)
+{
+	if (!w->error)
+		w->error = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER,
+					 WAL_BLOCK_HEADER, (off_t)block_offset(w));
 }
 
 void wal_segment_writer_write_out(struct wal_segment_writer *w)
 {
-	if (!w->gathered)
-		return;
-	put(w, (uint32_t)WAL_BLOCK_HEADER + w->written, (uint32_t)WAL_BLOCK_HEADER + w->at);
-	w->written = w->at;
+	if (w->gathered)
+		put(w, (uint32_t)WAL_BLOCK_HEADER + w->written);
 }
 
 /* The same with the block's header, which was just made. */
@@ -183,13 +197,12 @@ static void write_out_with_header(struct wal_segment_writer *w)
 {
 	if (!w->gathered)
 		return;
-	if (w->written > 0) {
-		put(w, 0, WAL_BLOCK_HEADER);
-		wal_segment_writer_write_out(w);
-	} else {
-		put(w, 0, (uint32_t)WAL_BLOCK_HEADER + w->at);
-		w->written = w->at;
+	if (w->written == 0) {
+		put(w, 0);
+		return;
 	}
+	put_header(w);
+	wal_segment_writer_write_out(w);
 }
 
 static void forget_gathered(struct wal_segment_writer *w)
@@ -218,6 +231,7 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 	w->next_event = first_event;
 	w->last_ns = 0;
 	w->error = 0;
+	w->group_end = 0;
 	begin_block(w, 0);
 	wal_segment_header_encode(&w->header, 0, &disk);
 	err = w->io->pwrite(w->io, w->fd, &disk, sizeof(disk), WAL_ACTIVE_HEADER_OFFSET);
@@ -460,19 +474,35 @@ static void write_block_header(struct wal_segment_writer *w)
 	write_out_with_header(w);
 }
 
-static void next_block(struct wal_segment_writer *w)
+static struct wal_append_state state_of(const struct wal_segment_writer *w)
+{
+	return (struct wal_append_state){
+		.at = w->at,
+		.next_event = w->next_event,
+		.payload_bytes = w->payload_bytes,
+		.chain = w->chain,
+		.start = w->start,
+	};
+}
+
+/* Return: 0; -EIO after a fault, for settle(): the block stays the current one. */
+static int next_block(struct wal_segment_writer *w)
 {
 	uint64_t start = w->telemetry ? wal_clock_quick_ns() : 0;
 
 	write_block_header(w);
+	if (wal_segment_writer_has_fault(w))
+		return -EIO;
+	w->left = state_of(w);
 	w->chain = w->start.chain;
 	if (w->gathered) /* behind the append point all is zero, here too */
 		memset(w->gathered, 0, WAL_BLOCK_HEADER + w->at);
 	begin_block(w, w->start.index + 1);
 	if (!w->telemetry)
-		return;
+		return 0;
 	wal_latency_add(w->telemetry, WAL_LATENCY_FINALIZE, wal_clock_quick_since(start));
 	wal_count(w->telemetry, WAL_COUNT_BLOCKS, 1);
+	return 0;
 }
 
 /*
@@ -514,7 +544,8 @@ static int append_event(struct wal_segment_writer *w, const uint8_t *data, uint3
 	if (wal_event_span(length) > w->data_size - w->at) {
 		if (w->start.index + 1 >= w->block_limit)
 			return -ENOSPC;
-		next_block(w);
+		if (next_block(w))
+			return -EIO;
 	}
 	if (timestamp_ns < w->last_ns)
 		timestamp_ns = w->last_ns;
@@ -533,11 +564,14 @@ static int append_group(struct wal_segment_writer *w, const uint8_t *data, uint3
 		return -ENOSPC;
 	if (timestamp_ns < w->last_ns)
 		timestamp_ns = w->last_ns;
+	w->group = state_of(w);
+	w->group_end = UINT64_MAX;
 	while (size > 0) {
 		uint32_t rest = w->data_size - w->at, length;
 
 		if (rest < SMALLEST_SPAN) {
-			next_block(w);
+			if (next_block(w))
+				return -EIO;
 			continue;
 		}
 		length = rest - (uint32_t)WAL_EVENT_HEADER;
@@ -549,6 +583,7 @@ static int append_group(struct wal_segment_writer *w, const uint8_t *data, uint3
 		data += length;
 		size -= length;
 	}
+	w->group_end = w->next_event;
 	return 0;
 }
 
@@ -641,6 +676,20 @@ int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
 	return err;
 }
 
+/* It is a hint, and so not missed where there is no space for it. */
+static int flush_last_header(struct wal_segment_writer *w)
+{
+	int err = w->leftover_end ? wal_segment_writer_clear(w) : 0;
+	uint64_t lost_bytes;
+
+	if (!err) {
+		wal_segment_writer_flush_partial(w);
+		if (wal_segment_writer_has_fault(w))
+			err = wal_segment_writer_settle(w, &lost_bytes);
+	}
+	return wal_is_no_space(err) ? 0 : err;
+}
+
 int wal_segment_writer_close(struct wal_segment_writer *w, bool sync)
 {
 	int err = 0;
@@ -648,8 +697,9 @@ int wal_segment_writer_close(struct wal_segment_writer *w, bool sync)
 	if (w->fd < 0)
 		return 0;
 	if ((w->map || w->gathered) && w->published && sync) {
-		wal_segment_writer_flush_partial(w);
-		err = wal_segment_writer_make_durable(w);
+		err = flush_last_header(w);
+		if (!err)
+			err = wal_segment_writer_make_durable(w);
 	}
 	unmap_file(w);
 	forget_gathered(w);

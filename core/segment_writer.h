@@ -20,6 +20,15 @@
 #include "core/telemetry.h"
 #include "core/walk.h"
 
+/* An append point that can be gone back to. */
+struct wal_append_state {
+	uint32_t at;
+	uint64_t next_event;
+	uint64_t payload_bytes;
+	uint64_t chain;
+	struct wal_block_header start;
+};
+
 struct wal_segment_writer {
 	const struct wal_io *io;
 	int dirfd;
@@ -49,6 +58,13 @@ struct wal_segment_writer {
 	struct wal_block_header start; /* the current block so far */
 	struct wal_meta_record meta;
 	uint64_t incarnation;
+
+	/* For settle(): */
+	struct wal_append_state left;  /* the end of the block before the current one */
+	struct wal_append_state group; /* in front of the last MORE/CONT group, */
+	uint64_t group_end;	       /* whose events are below this id; 0: there was none */
+	uint64_t leftover_end;	       /* up to this offset of the file there may be bytes
+					* behind the append point; 0: there are none */
 };
 
 struct wal_segment_shape {
@@ -174,11 +190,30 @@ int wal_segment_writer_append(struct wal_segment_writer *w, const void *data, ui
 int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wal_meta_record *meta,
 				   uint64_t timestamp_ns);
 
-/* The mapping failed (SIGBUS was survived), or a pwrite: what came since may be lost. */
+/*
+ * The mapping failed (SIGBUS was survived), or a pwrite: what came since may be lost, and
+ * settle() finds out. Nothing may be appended before that.
+ */
 static inline bool wal_segment_writer_has_fault(const struct wal_segment_writer *w)
 {
 	return w->error || wal_guard_was_hit(w->guard);
 }
+
+/*
+ * After a fault: reads what the file has, and goes back to the end of the last record that
+ * is whole there. What was appended behind it is not in the segment, and never will be, though
+ * parts of it may be in the file, up to leftover_end: those are no records, and clear() has
+ * to go before the next append. From here on events are gathered. lost_bytes gets the payload
+ * of what append() took and is not there.
+ * Return: -ENOSPC, -EDQUOT: it lacked space, and may be gone on with; -EIO ...: it may
+ * not, but what was settled can be read; -ENOMEM: nothing has changed.
+ */
+int wal_segment_writer_settle(struct wal_segment_writer *w, uint64_t *lost_bytes);
+/*
+ * Writes zeros over what is left over, and where nothing is, over a few zeros, to see whether
+ * there is space. Return: 0; -ENOSPC, -EDQUOT; -EIO ...
+ */
+int wal_segment_writer_clear(struct wal_segment_writer *w);
 
 /* Writes the last block's header: appending is over, the chain is known (start.chain). */
 void wal_segment_writer_finish(struct wal_segment_writer *w);

@@ -1169,6 +1169,141 @@ START_TEST(a_batch_that_does_not_fit_is_taken_up_to_the_last_record_that_did)
 }
 END_TEST
 
+/* A copy-on-write disk may have no space to write into a segment that is all there. */
+static void open_gathering(void)
+{
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	handle.options.io_method = WAL_IO_PWRITE;
+	ck_ok(log_open(&handle));
+	wal = handle.log;
+	settle();
+}
+
+/* Event 1 to count, in one call. */
+static ssize_t put_lines_at_once(uint64_t first, size_t count)
+{
+	struct wal_record records[64];
+	static char lines[64][32];
+
+	for (size_t i = 0; i < count; i++) {
+		int length = snprintf(lines[i], sizeof(lines[i]), "event %llu\n",
+				      (unsigned long long)(first + i));
+
+		records[i] = (struct wal_record){lines[i], (uint32_t)length, 0};
+	}
+	return wal_log_append(wal, records, count, NULL);
+}
+
+START_TEST(no_space_to_write_into_a_segment_takes_what_got_in_and_goes_on_by_itself)
+{
+	uint32_t segment;
+	ssize_t taken;
+
+	open_gathering();
+	log_put_lines(&handle, 1, 10);
+	fault_io_fail_ops(&fault, OP(PWRITE), -ENOSPC, 0);
+	fault.fail_half = _i;
+	taken = put_lines_at_once(11, 60);
+	if (_i) { /* short: to the end of the last event that fitted */
+		ck_assert_int_gt(taken, 20);
+		ck_assert_int_lt(taken, 40);
+	} else {
+		ck_assert_int_eq(taken, -ENOSPC);
+		taken = 0;
+	}
+	fault.fail_half = false;
+	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+	ck_fails(wal_log_rotate(wal), -ENOSPC);
+	ck_assert(log_noticed(&handle, "no space to write into it"));
+	assert_log_lines(10 + (uint64_t)taken);
+	ck_ok(wal_log_sync(wal));
+	fault_io_reset(&fault);
+	log_put_lines(&handle, 11 + (uint64_t)taken, 700);
+	segment = position().segment;
+	ck_assert_uint_gt(segment, 1);
+	ck_ok(wal_log_sync(wal));
+	close_log();
+	open_log();
+	assert_log_lines(700); /* and "never" is not there */
+	ck_assert_uint_eq(position().segment, segment); /* no tail was cut */
+}
+END_TEST
+
+START_TEST(what_is_held_is_held_still_where_there_was_no_space_to_write_it)
+{
+	struct wal_record record = {"event 1\n", 8, 0};
+	struct wal_hold hold = {0};
+	struct wal_stats before, after;
+	uint64_t cost;
+
+	open_gathering();
+	ck_ok(wal_log_hold(wal, &hold, 700));
+	cost = hold.cost_bytes;
+	wal_log_stats(wal, &before);
+	fault_io_fail_ops(&fault, OP(PWRITE), -EDQUOT, 0);
+	ck_fails(wal_log_append(wal, &record, 1, &hold), -EDQUOT);
+	wal_log_stats(wal, &after);
+	ck_assert_uint_eq(after.held_bytes, before.held_bytes);
+	ck_assert_uint_eq(hold.cost_bytes, cost);
+	ck_assert(after.no_space);
+	fault_io_reset(&fault);
+	ck_assert_int_eq(wal_log_append(wal, &record, 1, &hold), 1);
+	wal_log_stats(wal, &after);
+	ck_assert_uint_eq(after.held_bytes, 0);
+	ck_assert(!after.no_space);
+	assert_log_lines(1);
+}
+END_TEST
+
+/* What ends without a close: the next opening says so in front of its first event. */
+START_TEST(a_resume_record_without_space_is_due_still)
+{
+	struct wal_segment_info info;
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		log_prepare(&handle, test_path(STORE), NULL);
+		_exit(log_open(&handle) || log_put(&handle, "event 1\n") != 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	open_gathering();
+	fault_io_fail_ops(&fault, OP(PWRITE), -ENOSPC, 0);
+	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_assert_uint_eq(info.incarnation, 1);
+	fault_io_reset(&fault);
+	log_put_lines(&handle, 2, 3);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_assert_uint_eq(info.incarnation, 2);
+	close_log();
+	open_log();
+	assert_log_lines(3);
+	ck_ok(wal_log_segment_info(wal, 1, &info));
+	ck_assert_uint_eq(info.incarnation, 2);
+}
+END_TEST
+
+/* A segment is not called damaged for what a write did not get into it. */
+START_TEST(after_a_write_that_failed_for_good_what_is_there_can_be_read)
+{
+	struct wal_segment_reader *reader;
+	struct wal_event event;
+
+	open_gathering();
+	log_put_lines(&handle, 1, 10);
+	fault_io_fail_ops(&fault, OP(PWRITE), -EIO, 0);
+	ck_fails(log_put(&handle, "never\n"), -EIO);
+	ck_fails(log_put(&handle, "never\n"), -EROFS);
+	ck_ok(wal_log_reader_open(wal, 1, 0, &reader, NULL));
+	for (uint64_t id = 1; id <= 10; id++)
+		ck_assert_int_eq(wal_segment_reader_next(reader, &event), 1);
+	ck_assert_int_eq(wal_segment_reader_next(reader, &event), 0);
+	wal_segment_reader_close(reader);
+}
+END_TEST
+
 static const enum fault_op no_space_ops[] = {FAULT_OP_CREATE, FAULT_OP_ALLOCATE};
 
 /* By name alone: an attempt to prepare one may be under way, and end meanwhile. */
@@ -1921,6 +2056,11 @@ static void add_failing(Suite *suite)
 	tcase_add_test(t, no_space_for_a_new_store_is_an_error);
 	tcase_add_test(t, no_space_at_rotation_is_told_and_writing_goes_on_when_there_is_space);
 	tcase_add_test(t, a_batch_that_does_not_fit_is_taken_up_to_the_last_record_that_did);
+	tcase_add_loop_test(
+		t, no_space_to_write_into_a_segment_takes_what_got_in_and_goes_on_by_itself, 0, 2);
+	tcase_add_test(t, what_is_held_is_held_still_where_there_was_no_space_to_write_it);
+	tcase_add_test(t, a_resume_record_without_space_is_due_still);
+	tcase_add_test(t, after_a_write_that_failed_for_good_what_is_there_can_be_read);
 	tcase_add_loop_test(t, no_space_for_the_next_segment_leaves_nothing_half_made, 0, 2);
 	tcase_add_loop_test(t, no_space_to_start_a_segment_that_is_ready_is_told_and_tried_again, 0,
 			    5);

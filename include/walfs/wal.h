@@ -488,7 +488,8 @@ struct wal_hold {
  * A record is all there or not at all; one larger than wal_log_event_limit()
  * becomes a MORE/CONT group within one segment. Rotates when the segment is full.
  * hold, if not NULL, is released for the first record: a record no larger than
- * what was held cannot fail for lack of space. The records' bytes must not change
+ * what was held cannot fail for lack of space, unless the file system does not overwrite
+ * in place. The records' bytes must not change
  * during the call: their checksum is taken where they are.
  * Durability: outlives the process; see wal_log_sync() for more.
  * Return: how many were appended (> 0; fewer than count: the next one did not

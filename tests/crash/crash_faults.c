@@ -220,9 +220,6 @@ static bool fill_the_disk(uint64_t at, const struct fault *full, uint64_t seed, 
 	memset(&history, 0, sizeof(history));
 	history.salt = seed;
 	run_init(&run, crash_fresh("run"), &history, seed);
-	/* Events that are put into blocks the file has find no space where the disk is broken. */
-	if (full->calls & 1u << DISK_PWRITE)
-		run.options.io_method = WAL_IO_MAPPING;
 	run.disk.before = fail_or_not;
 	run.disk.before_ctx = &fault;
 	if (run_open(&run)) {

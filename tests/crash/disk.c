@@ -315,6 +315,9 @@ static int disk_pwrite(const struct wal_io *io, int fd, const void *buf, size_t 
 	int err = enter(io, DISK_PWRITE, "");
 	struct stat before, after;
 
+	/* Where space runs out, whole sectors may have been written. */
+	if (wal_is_no_space(err))
+		wal_io_system.pwrite(&wal_io_system, fd, buf, size / 2 & ~(size_t)511, offset);
 	if (err)
 		return leave(io, err);
 	fstat(fd, &before);
