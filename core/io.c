@@ -120,6 +120,87 @@ static int io_pwrite(const struct wal_io *io, int fd, const void *buf, size_t si
 	return 0;
 }
 
+/*
+ * A file system that knows says so: others take the flag and go through the page cache all
+ * the same (ext4 with data=journal), or want more than our alignment.
+ */
+static bool cannot_be_direct(int fd)
+{
+#ifdef STATX_DIOALIGN
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) || !(stx.stx_mask & STATX_DIOALIGN))
+		return false;
+	return stx.stx_dio_offset_align == 0 || stx.stx_dio_offset_align > WAL_DIRECT_ALIGN ||
+	       stx.stx_dio_mem_align > WAL_DIRECT_ALIGN;
+#else
+	(void)fd;
+	return false;
+#endif
+}
+
+/*
+ * The one descriptor that was checked, and not another one of that name: so the flag comes
+ * and goes. Nobody else uses a descriptor that this is done to. Return: its flags; -EOPNOTSUPP.
+ */
+static int begin_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || cannot_be_direct(fd) || fcntl(fd, F_SETFL, flags | O_DIRECT))
+		return -EOPNOTSUPP;
+	return flags;
+}
+
+static int end_direct(int fd, int flags, int result)
+{
+	if (!(flags & O_DIRECT))
+		fcntl(fd, F_SETFL, flags);
+	return result == -EINVAL ? -EOPNOTSUPP : result;
+}
+
+static ssize_t io_pread_direct(const struct wal_io *io, int fd, void *buf, size_t size,
+			       off_t offset)
+{
+	int flags = begin_direct(fd), err = 0;
+	size_t done = 0;
+
+	(void)io;
+	if (flags < 0)
+		return flags;
+	while (done < size && done % WAL_DIRECT_ALIGN == 0) { /* else it is at the end */
+		ssize_t n = pread(fd, (char *)buf + done, size - done, offset + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		err = n < 0 ? -errno : 0;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	err = end_direct(fd, flags, err);
+	return err ? err : (ssize_t)done;
+}
+
+static int io_pwrite_direct(const struct wal_io *io, int fd, const void *buf, size_t size,
+			    off_t offset)
+{
+	int flags = begin_direct(fd);
+
+	return flags < 0 ? flags : end_direct(fd, flags, io_pwrite(io, fd, buf, size, offset));
+}
+
+static int io_zero_range(const struct wal_io *io, int fd, off_t offset, off_t size)
+{
+	int err;
+
+	(void)io;
+	do {
+		err = fallocate(fd, FALLOC_FL_ZERO_RANGE, offset, size) ? -errno : 0;
+	} while (err == -EINTR);
+	return err == -EINVAL || err == -ENOSYS ? -EOPNOTSUPP : err;
+}
+
 static int io_truncate(const struct wal_io *io, int fd, off_t size)
 {
 	(void)io;
@@ -185,6 +266,9 @@ const struct wal_io wal_io_system = {
 	.fchmod = io_fchmod,
 	.allocate = io_allocate,
 	.pwrite = io_pwrite,
+	.pread_direct = io_pread_direct,
+	.pwrite_direct = io_pwrite_direct,
+	.zero_range = io_zero_range,
 	.truncate = io_truncate,
 	.fdatasync = io_fdatasync,
 	.fsync = io_fsync,

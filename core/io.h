@@ -3,7 +3,7 @@
  * The one seam between libwal and the system: every call that changes what is
  * on disk, and the clock. A test gives its own table, to fail call N or to cut
  * the power there (the idea is littlefs's emulated block device). Reads do not
- * go through it; stores into a mapping cannot.
+ * go through it, but for those past the page cache; stores into a mapping cannot.
  *
  * Each function returns 0 (or a descriptor) or a negative errno, and restarts
  * after EINTR where that is safe.
@@ -15,6 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* Of buffers, offsets and sizes past the page cache. */
+#define WAL_DIRECT_ALIGN 4096u
 
 struct wal_io {
 	/*
@@ -28,6 +31,20 @@ struct wal_io {
 	int (*allocate)(const struct wal_io *io, int fd, off_t offset, off_t size);
 	/* All size bytes, or an error. */
 	int (*pwrite)(const struct wal_io *io, int fd, const void *buf, size_t size, off_t offset);
+	/*
+	 * Past the page cache: what the disk has, and what reaches it. All is a multiple of
+	 * WAL_DIRECT_ALIGN. Return: bytes, less at the end of the file; 0 for all of them;
+	 * -EOPNOTSUPP where the file system cannot: nothing was done. See core/direct.h.
+	 */
+	ssize_t (*pread_direct)(const struct wal_io *io, int fd, void *buf, size_t size,
+				off_t offset);
+	int (*pwrite_direct)(const struct wal_io *io, int fd, const void *buf, size_t size,
+			     off_t offset);
+	/*
+	 * Zeros, in real blocks, whatever the page cache or the disk had there.
+	 * Return: 0; -EOPNOTSUPP; -ENOSPC ...
+	 */
+	int (*zero_range)(const struct wal_io *io, int fd, off_t offset, off_t size);
 	int (*truncate)(const struct wal_io *io, int fd, off_t size);
 	int (*fdatasync)(const struct wal_io *io, int fd);
 	int (*fsync)(const struct wal_io *io, int fd); /* directories */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/direct.h"
 #include "core/log.h"
 
 /* How long an append waits before it has the recovery tried again that had no space. */
@@ -88,15 +89,18 @@ static void meta_space_changed(void *ctx, int error)
 }
 
 /* wal.meta says that the log is open, and which incarnation, before anything is appended. */
-static int open_coordinator(struct wal_log *log)
+static int open_coordinator(struct wal_log *log, struct wal_error *error)
 {
 	struct wal_meta meta = log->meta;
+	struct wal_error why = {0};
 	int err;
 
 	if (log->coordinator_open)
 		return 0;
 	meta.clean = false;
-	err = wal_meta_coordinator_init(&log->coordinator, log->io, log->dirfd, &meta);
+	err = wal_meta_coordinator_init(&log->coordinator, log->io, log->dirfd, &meta, &why);
+	if (err && why.code) /* R41: put there since the plan looked */
+		wal_error_set(error, err, "%s/%s: %s", log->path, WAL_META_FILE, why.text);
 	if (err)
 		return err;
 	log->coordinator.telemetry = &log->telemetry;
@@ -110,23 +114,58 @@ static int open_coordinator(struct wal_log *log)
 	return err;
 }
 
-/* R15: what is above D is written again and synced before it is believed. */
-static int resume(struct wal_log *log, const struct wal_recovery *rec)
+/*
+ * R15: what is above D may be in the page cache alone, zeros behind the end included: if a
+ * recovery before this one could not sync what it wrote there, the disk has other bytes.
+ */
+static int make_true(const struct wal_recovery *rec, int fd)
 {
+	const struct wal_tail *tail = &rec->resume_tail;
 	const struct wal_durable *d = &rec->meta.durable;
 	bool covered = rec->has_meta && d->segment == rec->resume;
+	uint64_t zeros = (tail->offset + WAL_DIRECT_ALIGN - 1) / WAL_DIRECT_ALIGN;
+	int err;
+
+	if (rec->clean && covered && d->offset >= tail->offset)
+		return 0;
+	err = wal_recovery_make_true(rec, fd, rec->resume, tail);
+	return err ? err
+		   : wal_direct_zero(rec->io, fd, zeros * WAL_DIRECT_ALIGN,
+				     tail->meta.segment_bytes);
+}
+
+/* Return: 0 and a writer on the segment, whose descriptor was checked; or -errno. */
+static int open_to_resume(struct wal_log *log, const struct wal_recovery *rec,
+			  struct wal_segment_writer *w, struct wal_error *error)
+{
+	struct wal_segment_file file = {.dirfd = log->dirfd, .index = rec->resume};
+	struct wal_tail tail;
+	int err;
+
+	file.fd = wal_recovery_open_segment(rec, rec->resume, &rec->resume_file, error);
+	if (file.fd < 0)
+		return file.fd;
+	err = make_true(rec, file.fd);
+	if (err) {
+		close(file.fd);
+		return err;
+	}
+	err = wal_segment_writer_open_existing(w, log->io, &file, &tail);
+	if (!err && tail.offset != rec->resume_tail.offset) { /* not what was planned for */
+		wal_segment_writer_close(w, false);
+		err = -EUCLEAN;
+	}
+	return err;
+}
+
+static int resume(struct wal_log *log, const struct wal_recovery *rec, struct wal_error *error)
+{
 	struct wal_segment_writer w;
 	uint64_t lost_bytes; /* none: nothing was appended */
-	int err = wal_segment_writer_open_existing(&w, log->io, log->dirfd, rec->resume, NULL);
+	int err = open_to_resume(log, rec, &w, error);
 
 	if (err)
 		return err;
-	if (!rec->clean || !covered || d->offset < rec->resume_tail.offset)
-		wal_segment_writer_write_again(&w, covered ? d->offset : 0);
-	/*
-	 * Touching makes what is behind the end dirty, too: if a recovery before this one
-	 * could not sync the zeros that it wrote there, only the page cache has them.
-	 */
 	err = wal_segment_writer_has_fault(&w) ? wal_segment_writer_settle(&w, &lost_bytes)
 						: wal_segment_writer_touch(&w);
 	if (!err)
@@ -209,18 +248,20 @@ static uint32_t first_kept(const struct wal_recovery *rec)
 	return known && known <= last ? known : first;
 }
 
-static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec)
+static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec,
+			   struct wal_error *error)
 {
-	return rec->resume ? resume(log, rec) : wal_log_begin_segment(log, &rec->next);
+	return rec->resume ? resume(log, rec, error) : wal_log_begin_segment(log, &rec->next);
 }
 
 /*
  * Lock held; dropped while segments are removed that need not be kept: what they free
  * may be the space that is missing.
  */
-static int begin_with_retention(struct wal_log *log, const struct wal_recovery *rec)
+static int begin_with_retention(struct wal_log *log, const struct wal_recovery *rec,
+				struct wal_error *error)
 {
-	int err = begin_or_resume(log, rec);
+	int err = begin_or_resume(log, rec, error);
 	bool removed;
 
 	if (!wal_is_no_space(err))
@@ -230,7 +271,7 @@ static int begin_with_retention(struct wal_log *log, const struct wal_recovery *
 	pthread_mutex_unlock(&log->lock);
 	removed = wal_log_retain(log);
 	pthread_mutex_lock(&log->lock);
-	return removed ? begin_or_resume(log, rec) : err;
+	return removed ? begin_or_resume(log, rec, error) : err;
 }
 
 /* Lock held; dropped now and then. */
@@ -243,12 +284,16 @@ static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error
 	err = take_segments(log, rec);
 	log->meta.first_segment = first_kept(rec);
 	if (!err)
-		err = open_coordinator(log);
+		err = open_coordinator(log, error);
+	if (err && error->code)
+		return err;
 	if (err)
 		return wal_error_set(error, err, "%s/%s: cannot be written: %s%s", log->path,
 				     WAL_META_FILE, strerror(-err),
 				     err == -EROFS ? "; mount it with -o ro to read it" : "");
-	err = begin_with_retention(log, rec);
+	err = begin_with_retention(log, rec, error);
+	if (err && error->code)
+		return err;
 	if (err)
 		return wal_error_set(error, err, "%s: segment %" PRIu32 " cannot be %s: %s",
 				     log->path, rec->resume ? rec->resume : rec->next.index,

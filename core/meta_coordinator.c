@@ -11,14 +11,14 @@
 #define GATHER_MS 500
 
 int wal_meta_coordinator_init(struct wal_meta_coordinator *mc, const struct wal_io *io, int dirfd,
-			      const struct wal_meta *meta)
+			      const struct wal_meta *meta, struct wal_error *why)
 {
 	int err;
 
 	memset(mc, 0, sizeof(*mc));
 	mc->meta = *meta;
 	mc->first_written = meta->first_segment;
-	err = wal_meta_store_open(&mc->store, io, dirfd);
+	err = wal_meta_store_open(&mc->store, io, dirfd, why);
 	if (err)
 		return err;
 	err = wal_meta_store_write(&mc->store, &mc->meta);

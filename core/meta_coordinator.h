@@ -37,9 +37,12 @@ struct wal_meta_coordinator {
 	struct wal_telemetry *telemetry;
 };
 
-/* Opens wal.meta and writes meta at once. Return: 0 or -errno; then nothing is open. */
+/*
+ * Opens wal.meta and writes meta at once. Return: 0 or -errno; then nothing is open. why: as
+ * of wal_meta_store_open().
+ */
 int wal_meta_coordinator_init(struct wal_meta_coordinator *mc, const struct wal_io *io, int dirfd,
-			      const struct wal_meta *meta);
+			      const struct wal_meta *meta, struct wal_error *why);
 /* Return: 0 or -errno. */
 int wal_meta_coordinator_start(struct wal_meta_coordinator *mc);
 /* A later position; any thread. */

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/meta_store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/direct.h"
 #include "core/format.h"
 #include "core/store.h"
 
 union slot {
 	struct wal_disk_meta_slot meta;
 	uint8_t bytes[WAL_META_SLOT_BYTES];
-};
+} __attribute__((aligned(WAL_DIRECT_ALIGN)));
+
+static_assert(WAL_META_SLOT_BYTES % WAL_DIRECT_ALIGN == 0, "slots are written past the page cache");
 
 static uint64_t slot_checksum(const struct wal_disk_meta_slot *disk)
 {
@@ -80,7 +84,8 @@ static int slot_decode(const union slot *slot, struct wal_meta *meta)
 	return meta_is_possible(meta) ? 0 : -EBADMSG;
 }
 
-static int read_slots(int fd, struct wal_meta *meta, struct wal_meta_slots *slots)
+static int read_slots(const struct wal_io *io, int fd, struct wal_meta *meta,
+		      struct wal_meta_slots *slots)
 {
 	int result = -EBADMSG;
 	unsigned i;
@@ -88,7 +93,8 @@ static int read_slots(int fd, struct wal_meta *meta, struct wal_meta_slots *slot
 	for (i = 0; i < WAL_META_SLOTS; i++) {
 		struct wal_meta found;
 		union slot slot;
-		ssize_t n = wal_pread_full(fd, &slot, sizeof(slot), (off_t)i * WAL_META_SLOT_BYTES);
+		ssize_t n = wal_direct_read(io, fd, &slot, sizeof(slot),
+					    (off_t)i * WAL_META_SLOT_BYTES);
 		int err;
 
 		if (n < 0)
@@ -107,15 +113,13 @@ static int read_slots(int fd, struct wal_meta *meta, struct wal_meta_slots *slot
 	return result;
 }
 
-static int open_regular(const struct wal_io *io, int dirfd, int flags, mode_t mode)
+static int open_to_read(int dirfd)
 {
-	int fd = io->open(io, dirfd, WAL_META_FILE, flags | O_NOFOLLOW | O_NONBLOCK, mode);
+	int fd = openat(dirfd, WAL_META_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
-	if (fd == -ELOOP)
-		return -EUCLEAN;
 	if (fd < 0)
-		return fd;
+		return errno == ELOOP ? -EUCLEAN : -errno;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return -EUCLEAN;
@@ -123,10 +127,11 @@ static int open_regular(const struct wal_io *io, int dirfd, int flags, mode_t mo
 	return fd;
 }
 
-int wal_meta_read(int dirfd, struct wal_meta *meta, struct wal_meta_slots *slots)
+int wal_meta_read_by(const struct wal_io *io, int dirfd, struct wal_meta *meta,
+		     struct wal_meta_slots *slots)
 {
 	struct wal_meta_slots unused;
-	int fd = open_regular(&wal_io_system, dirfd, O_RDONLY, 0);
+	int fd = open_to_read(dirfd);
 	int err;
 
 	if (!slots)
@@ -134,9 +139,14 @@ int wal_meta_read(int dirfd, struct wal_meta *meta, struct wal_meta_slots *slots
 	memset(slots, 0, sizeof(*slots));
 	if (fd < 0)
 		return fd;
-	err = read_slots(fd, meta, slots);
+	err = read_slots(io, fd, meta, slots);
 	close(fd);
 	return err;
+}
+
+int wal_meta_read(int dirfd, struct wal_meta *meta, struct wal_meta_slots *slots)
+{
+	return wal_meta_read_by(&wal_io_system, dirfd, meta, slots);
 }
 
 static int create(struct wal_meta_store *store, int dirfd)
@@ -149,24 +159,26 @@ static int create(struct wal_meta_store *store, int dirfd)
 	return err ? err : io->fsync(io, dirfd);
 }
 
-int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, int dirfd)
+int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, int dirfd,
+			struct wal_error *why)
 {
 	struct wal_meta_slots slots = {0};
 	struct wal_meta meta = {0};
 	struct stat st;
 	int err;
 
-	*store = (struct wal_meta_store){.io = io};
-	store->fd = open_regular(io, dirfd, O_RDWR | O_CREAT | O_EXCL, 0600);
+	*store = (struct wal_meta_store){.io = io, .read_back = true};
+	store->fd = io->open(io, dirfd, WAL_META_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
+			     0600);
 	if (store->fd == -EEXIST)
-		store->fd = open_regular(io, dirfd, O_RDWR, 0);
+		store->fd = wal_store_open_to_write(io, dirfd, WAL_META_FILE, NULL, why);
 	if (store->fd < 0)
 		return store->fd;
 	err = fstat(store->fd, &st) ? -errno : 0;
 	if (!err && st.st_size < (off_t)(WAL_META_SLOTS * WAL_META_SLOT_BYTES))
 		err = create(store, dirfd);
 	if (!err)
-		err = read_slots(store->fd, &meta, &slots);
+		err = read_slots(io, store->fd, &meta, &slots);
 	if (err && err != -EBADMSG) {
 		close(store->fd);
 		return err;
@@ -174,6 +186,22 @@ int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, i
 	store->sequence = meta.sequence;
 	store->slot = err ? 0 : slots.newest ^ 1;
 	return 0;
+}
+
+/*
+ * Past the page cache there is nothing that could lie about it, so one look is enough, and
+ * that is for where there is no such way.
+ */
+static int write_slot(struct wal_meta_store *store, const union slot *slot)
+{
+	const struct wal_io *io = store->io;
+	off_t at = (off_t)store->slot * WAL_META_SLOT_BYTES;
+	int err;
+
+	if (store->read_back)
+		return wal_direct_write(io, store->fd, slot, sizeof(*slot), at, true);
+	err = io->pwrite_direct(io, store->fd, slot, sizeof(*slot), at);
+	return err == -EOPNOTSUPP ? io->pwrite(io, store->fd, slot, sizeof(*slot), at) : err;
 }
 
 int wal_meta_store_write(struct wal_meta_store *store, struct wal_meta *meta)
@@ -184,12 +212,12 @@ int wal_meta_store_write(struct wal_meta_store *store, struct wal_meta *meta)
 
 	meta->sequence = store->sequence + 1;
 	slot_encode(meta, &slot);
-	err = io->pwrite(io, store->fd, &slot, sizeof(slot),
-			 (off_t)store->slot * WAL_META_SLOT_BYTES);
+	err = write_slot(store, &slot);
 	if (!err)
 		err = wal_sync_error(io->fdatasync(io, store->fd));
 	if (err)
 		return err;
+	store->read_back = false;
 	store->sequence = meta->sequence;
 	store->slot ^= 1;
 	return 0;

@@ -40,24 +40,30 @@ struct wal_meta_slots {
 };
 
 /*
- * Reads wal.meta through the directory. slots may be NULL.
+ * Reads wal.meta through the directory, as the disk has it. slots may be NULL.
  * Return: 0; -EBADMSG no valid slot; -EPROTONOSUPPORT newer format; -ENOENT; -EUCLEAN
  * not a regular file; -EIO.
  */
 int wal_meta_read(int dirfd, struct wal_meta *meta, struct wal_meta_slots *slots);
+int wal_meta_read_by(const struct wal_io *io, int dirfd, struct wal_meta *meta,
+		     struct wal_meta_slots *slots);
 
+/* Slots are written past the page cache: what it says of them is never asked. */
 struct wal_meta_store {
 	const struct wal_io *io;
 	int fd;
+	bool read_back;	   /* after the next write: once after each opening */
 	uint64_t sequence; /* of the newest slot */
 	unsigned slot;	   /* the one to write next */
 };
 
 /*
  * Opens wal.meta for writing; creates and preallocates it if need be (synced,
- * its directory too). Not thread-safe. Return: 0 or -errno.
+ * its directory too). Not thread-safe. Return: 0; -EPERM: not a file that this user writes
+ * to in this store, as why says (wal_store_open_to_write(); may be NULL); or another -errno.
  */
-int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, int dirfd);
+int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, int dirfd,
+			struct wal_error *why);
 /*
  * Writes the older slot and syncs it. meta->sequence is set.
  * Return: 0; -ENOSPC, -EDQUOT: it was not written, and may be tried again; -EIO ...

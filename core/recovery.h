@@ -25,6 +25,7 @@ enum wal_step_kind {
 struct wal_step {
 	enum wal_step_kind kind;
 	uint32_t index;
+	struct wal_file_id file;	  /* SEAL, RESEAL: that was looked at */
 	struct wal_tail tail;		  /* SEAL */
 	struct wal_segment_header header; /* SEAL, RESEAL */
 };
@@ -72,11 +73,12 @@ struct wal_recovery {
 
 	/* How it goes on: in place in a segment, or with a new one. */
 	uint32_t resume; /* 0: a new one */
+	struct wal_file_id resume_file;
 	struct wal_tail resume_tail;
 	struct wal_beginning next;
 };
 
-/* Return: 0; -EPROTONOSUPPORT, -ENOTEMPTY, -EINVAL, -EIO, -ENOMEM with error filled in. */
+/* Return: 0; -EPROTONOSUPPORT, -ENOTEMPTY, -EINVAL, -EPERM, -EIO, -ENOMEM with error filled in. */
 int wal_recovery_plan(struct wal_recovery *rec, struct wal_error *error);
 
 /*
@@ -84,6 +86,21 @@ int wal_recovery_plan(struct wal_recovery *rec, struct wal_error *error);
  * Return: 0; -ENOSPC or -EDQUOT (plan and apply again later); -EROFS, -EIO ...
  */
 int wal_recovery_apply(struct wal_recovery *rec, struct wal_error *error);
+
+/*
+ * The part of an unsealed segment that is above D and below the tail, which perhaps only the
+ * page cache has, is brought to the disk and read back from there; the caller syncs.
+ * Return: 0; -ENOSPC, -EDQUOT, -EIO ...
+ */
+int wal_recovery_make_true(const struct wal_recovery *rec, int fd, uint32_t index,
+			   const struct wal_tail *tail);
+
+/*
+ * Opens a segment to write to: the file that was looked at, and one that may be written to.
+ * Return: a descriptor; -EPERM, -ESTALE with error filled in; or another -errno.
+ */
+int wal_recovery_open_segment(const struct wal_recovery *rec, uint32_t index,
+			      const struct wal_file_id *file, struct wal_error *error);
 
 void wal_recovery_destroy(struct wal_recovery *rec);
 

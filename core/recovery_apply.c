@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/direct.h"
 #include "core/recovery.h"
 
 /* --- preparations and names ------------------------------------------------------------- */
@@ -144,57 +145,18 @@ static int keep_tail(struct wal_recovery *rec, const struct wal_step *step, cons
 
 /* --- sealing -------------------------------------------------------------------------------- */
 
-struct rewrite {
-	const struct wal_recovery *rec;
-	const struct wal_step *step;
+int wal_recovery_open_segment(const struct wal_recovery *rec, uint32_t index,
+			      const struct wal_file_id *file, struct wal_error *error)
+{
+	char name[WAL_NAME_MAX];
+	struct wal_error why;
 	int fd;
-	uint64_t from; /* what lies above is written again: the page cache is not believed */
-	uint8_t *block;
-};
 
-static int rewrite_block(void *ctx, const struct wal_block_header *header,
-			 const struct wal_disk_block_header *disk, const uint8_t *stored)
-{
-	struct rewrite *rw = ctx;
-	const struct wal_io *io = rw->rec->io;
-	uint32_t size = rw->step->header.block_size;
-	uint64_t offset = wal_block_offset(size, header->index);
-
-	if (header->index >= rw->step->tail.block)
-		return 0;
-	if (offset + size <= rw->from) {
-		if (memcmp(stored, disk, sizeof(*disk)) == 0)
-			return 0;
-		return io->pwrite(io, rw->fd, disk, sizeof(*disk), (off_t)offset);
-	}
-	memcpy(rw->block, stored, size);
-	memcpy(rw->block, disk, sizeof(*disk));
-	return io->pwrite(io, rw->fd, rw->block, size, (off_t)offset);
-}
-
-/* The last block: its header, and zeros from the tail to its end. */
-static int rewrite_last_block(struct rewrite *rw, uint64_t *chain)
-{
-	const struct wal_tail *tail = &rw->step->tail;
-	const struct wal_segment_header *header = &rw->step->header;
-	uint64_t offset = wal_block_offset(header->block_size, tail->block);
-	struct wal_block_header start = tail->start;
-	struct wal_disk_block_header disk;
-	ssize_t n = wal_pread_full(rw->fd, rw->block, header->block_size, (off_t)offset);
-
-	if (n < 0)
-		return (int)n;
-	if (n < (ssize_t)(WAL_BLOCK_HEADER + tail->at))
-		return -EIO;
-	memset(rw->block + WAL_BLOCK_HEADER + tail->at, 0,
-	       header->block_size - WAL_BLOCK_HEADER - tail->at);
-	start.used_bytes = tail->at;
-	wal_block_header_finalize(&start, rw->block + WAL_BLOCK_HEADER, tail->chain,
-				  header->prev_chain, &disk);
-	memcpy(rw->block, &disk, sizeof(disk));
-	*chain = start.chain;
-	return rw->rec->io->pwrite(rw->rec->io, rw->fd, rw->block, header->block_size,
-				   (off_t)offset);
+	wal_segment_name(index, name);
+	fd = wal_store_open_to_write(rec->io, rec->dirfd, name, file, &why);
+	if (fd < 0 && why.code) /* R41, R42 */
+		wal_error_set(error, fd, "%s/%s: %s", rec->path, name, why.text);
+	return fd;
 }
 
 static uint64_t believed_up_to(const struct wal_recovery *rec, uint32_t index)
@@ -206,30 +168,108 @@ static uint64_t believed_up_to(const struct wal_recovery *rec, uint32_t index)
 	return d->segment > index ? UINT64_MAX : d->offset;
 }
 
-static int complete_and_seal(struct wal_recovery *rec, const struct wal_step *step, int fd)
+int wal_recovery_make_true(const struct wal_recovery *rec, int fd, uint32_t index,
+			   const struct wal_tail *tail)
 {
-	struct wal_segment_header header = step->header;
-	struct rewrite rw = {
-		.rec = rec, .step = step, .fd = fd, .from = believed_up_to(rec, step->index)};
-	struct wal_walk_source source = {
-		.fd = fd, .header = &step->header, .ctx = &rw, .block = rewrite_block};
+	uint64_t from = believed_up_to(rec, index);
+
+	/* What an earlier life could not sync tells its error once, to whoever asks first. */
+	if (from < tail->offset)
+		rec->io->fdatasync(rec->io, fd);
+	return wal_direct_write_again(rec->io, fd, from, tail->offset);
+}
+
+/* Return: -ENOMEM, or 0 and the first page of the block with this header. */
+static int write_block_header(const struct wal_recovery *rec, int fd, uint64_t offset,
+			      const struct wal_disk_block_header *disk, const uint8_t *stored)
+{
+	uint8_t page[WAL_DIRECT_ALIGN] __attribute__((aligned(WAL_DIRECT_ALIGN)));
+
+	memcpy(page, stored, sizeof(page));
+	memcpy(page, disk, sizeof(*disk));
+	return wal_direct_write(rec->io, fd, page, sizeof(page), (off_t)offset, false);
+}
+
+struct rewrite {
+	const struct wal_recovery *rec;
+	const struct wal_step *step;
+	int fd;
+};
+
+static int rewrite_block(void *ctx, const struct wal_block_header *header,
+			 const struct wal_disk_block_header *disk, const uint8_t *stored)
+{
+	const struct rewrite *rw = ctx;
+
+	if (header->index >= rw->step->tail.block || memcmp(stored, disk, sizeof(*disk)) == 0)
+		return 0;
+	return write_block_header(rw->rec, rw->fd,
+				  wal_block_offset(rw->step->header.block_size, header->index),
+				  disk, stored);
+}
+
+/* The last block: its header, and zeros from the tail to its end. */
+static int rewrite_last_block(const struct rewrite *rw, uint8_t *block, uint64_t *chain)
+{
+	const struct wal_tail *tail = &rw->step->tail;
+	const struct wal_segment_header *header = &rw->step->header;
+	uint64_t offset = wal_block_offset(header->block_size, tail->block);
+	struct wal_block_header start = tail->start;
+	struct wal_disk_block_header disk;
+	ssize_t n = wal_pread_full(rw->fd, block, header->block_size, (off_t)offset);
+
+	if (n < 0)
+		return (int)n;
+	if (n < (ssize_t)(WAL_BLOCK_HEADER + tail->at))
+		return -EIO;
+	memset(block + WAL_BLOCK_HEADER + tail->at, 0,
+	       header->block_size - WAL_BLOCK_HEADER - tail->at);
+	start.used_bytes = tail->at;
+	wal_block_header_finalize(&start, block + WAL_BLOCK_HEADER, tail->chain, header->prev_chain,
+				  &disk);
+	memcpy(block, &disk, sizeof(disk));
+	*chain = start.chain;
+	return wal_direct_write(rw->rec->io, rw->fd, block, header->block_size, (off_t)offset,
+				offset >= believed_up_to(rw->rec, rw->step->index));
+}
+
+/* Writes what the segment lacks. Return: 0, and the chain of its last block. */
+static int complete(const struct rewrite *rw, uint64_t *chain)
+{
+	const struct wal_step *step = rw->step;
+	struct wal_walk_source source = {.fd = rw->fd,
+					 .header = &step->header,
+					 .ctx = (void *)(uintptr_t)rw,
+					 .block = rewrite_block};
 	struct wal_tail again;
 	struct stat st;
-	uint64_t chain = 0;
+	void *block;
 	int err;
 
-	if (fstat(fd, &st))
+	if (fstat(rw->fd, &st))
 		return -errno;
 	source.file_bytes = (uint64_t)st.st_size;
-	rw.block = malloc(header.block_size);
-	if (!rw.block)
-		return -ENOMEM;
-	err = wal_walk(&source, &again);
+	err = wal_recovery_make_true(rw->rec, rw->fd, step->index, &step->tail);
+	if (!err)
+		err = wal_walk(&source, &again);
 	if (!err && again.offset != step->tail.offset)
 		err = -EUCLEAN; /* it is not what was planned for */
-	if (!err)
-		err = rewrite_last_block(&rw, &chain);
-	free(rw.block);
+	if (err)
+		return err;
+	if (posix_memalign(&block, WAL_DIRECT_ALIGN, step->header.block_size))
+		return -ENOMEM;
+	err = rewrite_last_block(rw, block, chain);
+	free(block);
+	return err;
+}
+
+static int complete_and_seal(struct wal_recovery *rec, const struct wal_step *step, int fd)
+{
+	const struct rewrite rw = {.rec = rec, .step = step, .fd = fd};
+	struct wal_segment_header header = step->header;
+	uint64_t chain = 0;
+	int err = complete(&rw, &chain);
+
 	header.block_count = step->tail.block + 1;
 	/*
 	 * Cut before the sync: what is behind the last block may be anything, and a seal
@@ -249,15 +289,15 @@ static int complete_and_seal(struct wal_recovery *rec, const struct wal_step *st
 	return wal_segment_seal_file(rec->io, fd, &header, chain);
 }
 
-static int seal(struct wal_recovery *rec, const struct wal_step *step)
+static int seal(struct wal_recovery *rec, const struct wal_step *step, struct wal_error *error)
 {
 	char name[WAL_NAME_MAX];
 	int fd, err;
 
-	wal_segment_name(step->index, name);
-	fd = rec->io->open(rec->io, rec->dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+	fd = wal_recovery_open_segment(rec, step->index, &step->file, error);
 	if (fd < 0)
 		return fd;
+	wal_segment_name(step->index, name);
 	err = keep_tail(rec, step, name, fd);
 	if (!err)
 		err = complete_and_seal(rec, step, fd);
@@ -299,26 +339,64 @@ static int is_zero_behind(int fd, uint64_t at)
 	return n < 0 ? (int)n : n == 0;
 }
 
+/*
+ * Does the disk give the seal header back, and is nothing to be cut? Then a sync is all that
+ * is needed, and a backup that has this file by another name is not written to.
+ */
+static bool seal_is_on_the_disk(const struct wal_recovery *rec, const struct wal_step *step, int fd)
+{
+	uint8_t cached[WAL_HEADER_AREA] __attribute__((aligned(WAL_DIRECT_ALIGN)));
+	uint8_t disk[WAL_HEADER_AREA] __attribute__((aligned(WAL_DIRECT_ALIGN)));
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_dev == step->file.dev && st.st_ino == step->file.ino &&
+	       (uint64_t)st.st_size ==
+		       wal_block_offset(step->header.block_size, step->header.block_count) &&
+	       wal_pread_full(fd, cached, sizeof(cached), 0) == (ssize_t)sizeof(cached) &&
+	       rec->io->pread_direct(rec->io, fd, disk, sizeof(disk), 0) == (ssize_t)sizeof(disk) &&
+	       memcmp(cached, disk, sizeof(disk)) == 0;
+}
+
+/* Return: 1 if there was no more to do than to sync it; 0; -errno. */
+static int sync_seal(const struct wal_recovery *rec, const struct wal_step *step, const char *name)
+{
+	int fd = openat(rec->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (seal_is_on_the_disk(rec, step, fd)) {
+		err = rec->io->fdatasync(rec->io, fd);
+		err = err ? err : 1;
+	}
+	close(fd);
+	return err;
+}
+
 /* The same bytes once more: the page cache is not believed to have brought them to the disk. */
 static int write_seal_again(const struct wal_io *io, int fd)
 {
-	struct wal_disk_segment_header seal;
-	ssize_t n = wal_pread_full(fd, &seal, sizeof(seal), WAL_SEAL_HEADER_OFFSET);
+	uint8_t area[WAL_HEADER_AREA] __attribute__((aligned(WAL_DIRECT_ALIGN)));
+	ssize_t n = wal_pread_full(fd, area, sizeof(area), 0);
+	int err;
 
-	if (n < (ssize_t)sizeof(seal))
+	if (n < (ssize_t)sizeof(area))
 		return n < 0 ? (int)n : -EIO;
-	return io->pwrite(io, fd, &seal, sizeof(seal), WAL_SEAL_HEADER_OFFSET);
+	err = wal_direct_write(io, fd, area, sizeof(area), 0, false);
+	return err ? err : io->fdatasync(io, fd);
 }
 
-static int reseal(struct wal_recovery *rec, const struct wal_step *step)
+static int reseal(struct wal_recovery *rec, const struct wal_step *step, struct wal_error *error)
 {
 	uint64_t end = wal_block_offset(step->header.block_size, step->header.block_count);
-	const struct wal_io *io = rec->io;
 	char name[WAL_NAME_MAX];
 	int fd, err;
 
 	wal_segment_name(step->index, name);
-	fd = io->open(io, rec->dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+	err = sync_seal(rec, step, name);
+	if (err)
+		return err < 0 ? err : 0;
+	fd = wal_recovery_open_segment(rec, step->index, &step->file, error);
 	if (fd < 0)
 		return fd;
 	err = is_zero_behind(fd, end);
@@ -327,18 +405,17 @@ static int reseal(struct wal_recovery *rec, const struct wal_step *step)
 				    "%s/%s: has bytes behind its last block; left as it is",
 				    rec->path, name);
 	if (err > 0)
-		err = io->truncate(io, fd, (off_t)end);
+		err = rec->io->truncate(rec->io, fd, (off_t)end);
 	if (!err)
-		err = write_seal_again(io, fd);
-	if (!err)
-		err = io->fdatasync(io, fd);
+		err = write_seal_again(rec->io, fd);
 	close(fd);
 	return err;
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
-static int apply_step(struct wal_recovery *rec, const struct wal_step *step)
+static int apply_step(struct wal_recovery *rec, const struct wal_step *step,
+		      struct wal_error *error)
 {
 	switch (step->kind) {
 	case WAL_STEP_REMOVE_PREPARED:
@@ -346,9 +423,9 @@ static int apply_step(struct wal_recovery *rec, const struct wal_step *step)
 	case WAL_STEP_SET_ASIDE:
 		return set_aside(rec, step);
 	case WAL_STEP_SEAL:
-		return seal(rec, step);
+		return seal(rec, step, error);
 	default:
-		return reseal(rec, step);
+		return reseal(rec, step, error);
 	}
 }
 
@@ -380,6 +457,7 @@ int wal_recovery_apply(struct wal_recovery *rec, struct wal_error *error)
 	size_t i;
 	int err = close_to_others(rec);
 
+	error->code = 0;
 	if (!err && rec->meta_is_bad)
 		err = rename_aside(rec, WAL_META_FILE);
 	for (i = 0; i < rec->step_count && !err; i++) {
@@ -389,14 +467,14 @@ int wal_recovery_apply(struct wal_recovery *rec, struct wal_error *error)
 		if (renamed && step->kind == WAL_STEP_SEAL)
 			err = rec->io->fsync(rec->io, rec->dirfd);
 		if (!err)
-			err = apply_step(rec, step);
+			err = apply_step(rec, step, error);
 		renamed = renamed || step->kind == WAL_STEP_SET_ASIDE;
 	}
 	if (!err && renamed)
 		err = rec->io->fsync(rec->io, rec->dirfd);
-	if (err)
+	if (err && error->code == 0)
 		return wal_error_set(error, err, "%s: recovery failed: %s%s", rec->path,
 				     strerror(-err),
 				     err == -EROFS ? "; mount it with -o ro to read it" : "");
-	return 0;
+	return err;
 }

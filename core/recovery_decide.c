@@ -19,6 +19,7 @@ int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
 	*grown = (struct wal_step){.kind = kind};
 	if (probe) {
 		grown->index = probe->index;
+		grown->file = (struct wal_file_id){probe->stat.st_dev, probe->stat.st_ino};
 		grown->tail = probe->tail;
 		grown->header = probe->header;
 	}
@@ -254,6 +255,8 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 	}
 	if (is_resumable(plan, probe) && rec->meta.durable.segment <= probe->index) {
 		rec->resume = probe->index;
+		rec->resume_file =
+			(struct wal_file_id){probe->stat.st_dev, probe->stat.st_ino};
 		rec->resume_tail = probe->tail;
 		return 0;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the store as a whole says; reads, decides, changes nothing. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -82,7 +83,7 @@ static int read_meta(struct wal_plan *plan)
 	struct wal_recovery *rec = plan->rec;
 	struct wal_meta_slots slots;
 	struct wal_meta meta;
-	int err = wal_meta_read(rec->dirfd, &meta, &slots);
+	int err = wal_meta_read_by(rec->io, rec->dirfd, &meta, &slots);
 	bool lost = err == -ENOENT || err == -EBADMSG;
 
 	if (err && !lost &&
@@ -252,6 +253,51 @@ static int check_next(struct wal_plan *plan)
 	return 0;
 }
 
+/* R41. Return: 0; -EPERM with plan->error set. */
+static int check_file(const struct wal_plan *plan, const char *name, const struct stat *st)
+{
+	struct wal_error why;
+	int err = wal_store_check_file(plan->rec->dirfd, st, &why);
+
+	return err ? wal_error_set(plan->error, err, "%s/%s: %s", plan->rec->path, name, why.text)
+		   : 0;
+}
+
+/* A seal that is there is written again only if the disk does not have it, which is rare. */
+static bool is_written_to(const struct wal_recovery *rec, const struct wal_probe *probe)
+{
+	size_t i;
+
+	for (i = 0; i < rec->step_count; i++) {
+		const struct wal_step *step = &rec->steps[i];
+
+		if (step->index == probe->index &&
+		    (step->kind == WAL_STEP_SEAL ||
+		     (step->kind == WAL_STEP_RESEAL && probe->excess)))
+			return true;
+	}
+	return probe->index == rec->resume;
+}
+
+/* R41: all files that will be written to, before anything is changed. */
+static int check_files(const struct wal_plan *plan)
+{
+	const struct wal_recovery *rec = plan->rec;
+	char name[WAL_NAME_MAX];
+	struct stat st;
+	size_t i;
+	int err = 0;
+
+	if (!rec->meta_is_bad && fstatat(rec->dirfd, WAL_META_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		err = check_file(plan, WAL_META_FILE, &st);
+	for (i = 0; i < plan->count && !err; i++) {
+		wal_segment_name(plan->probes[i].index, name);
+		if (is_written_to(rec, &plan->probes[i]))
+			err = check_file(plan, name, &plan->probes[i].stat);
+	}
+	return err;
+}
+
 /* A store keeps the owner and mode that somebody gave it, but not without a word. */
 static void look_at_owner_and_mode(struct wal_recovery *rec)
 {
@@ -290,6 +336,8 @@ static int make_plan(struct wal_plan *plan)
 	settle_link(plan);
 	err = rec->list.count ? wal_plan_decide(plan) : decide_without_segments(plan);
 	settle_incarnation(plan);
+	if (!err && !rec->read_only)
+		err = check_files(plan);
 	if (!err)
 		err = wal_plan_check_steps(plan);
 	if (!err)

@@ -20,6 +20,7 @@ struct wal_probe {
 	uint32_t index;
 	enum wal_finding finding;
 	struct wal_fault fault;
+	struct stat stat; /* where it could be opened */
 	struct wal_segment_header header;
 	struct wal_tail tail; /* unsealed */
 	struct wal_segment_info info;

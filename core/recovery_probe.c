@@ -11,6 +11,8 @@
 
 static int probe_open(struct wal_probe *probe, const struct wal_segment_reader *r)
 {
+	if (fstat(r->fd, &probe->stat))
+		return -errno;
 	probe->info = r->info;
 	probe->header = r->header;
 	probe->tail = r->tail;

@@ -4,9 +4,8 @@
 #define WALFS_CORE_SEGMENT_READER_H
 
 #include "core/format.h"
+#include "core/io.h"
 #include "core/walk.h"
-
-#define WAL_DIRECT_ALIGN 4096u /* of buffers for O_DIRECT */
 
 struct wal_cursor {
 	uint32_t block;
@@ -44,7 +43,7 @@ struct wal_segment_reader {
 void wal_segment_reader_set_tail(struct wal_segment_reader *reader, const struct wal_tail *tail);
 /* Reads the header area again: the segment may have been sealed. Return: 0 or -errno. */
 int wal_segment_reader_reload(struct wal_segment_reader *reader);
-/* Reads an open file without walking: the tail is given. The descriptor is the reader's. */
+/* Reads an open file, without walking if the tail is given. The descriptor is the reader's. */
 int wal_segment_reader_open_live(int fd, uint32_t index, const struct wal_tail *tail,
 				 struct wal_segment_reader **reader, struct wal_fault *fault);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/direct.h"
 #include "core/event_checksum.h"
 #include "core/segment_reader.h"
 #include "core/store.h"
@@ -326,29 +327,35 @@ static int check_resumable(const struct wal_segment_reader *r)
 	return 0;
 }
 
+/* Return: 0 and a reader that has walked the file, or -errno. */
+static int look_at_existing(const struct wal_segment_file *file, struct wal_segment_reader **r)
+{
+	int fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : wal_segment_reader_open_live(fd, file->index, NULL, r, NULL);
+}
+
 int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct wal_io *io,
-				     int dirfd, uint32_t index, struct wal_tail *tail)
+				     const struct wal_segment_file *file, struct wal_tail *tail)
 {
 	struct wal_segment_reader *r;
 	int err;
 
 	memset(w, 0, sizeof(*w));
-	w->fd = -1;
+	w->fd = file->fd;
 	w->io = io;
-	w->dirfd = dirfd;
+	w->dirfd = file->dirfd;
 	w->published = true;
 	w->name_is_durable = false; /* a kill may have come before the directory's sync */
-	wal_segment_name(index, w->name);
-	err = wal_segment_reader_open(io, dirfd, w->name, index, 0, &r, NULL);
-	if (err)
+	wal_segment_name(file->index, w->name);
+	err = look_at_existing(file, &r);
+	if (err) {
+		wal_segment_writer_close(w, false);
 		return err;
+	}
 	if (tail)
 		*tail = r->tail;
 	err = check_resumable(r);
-	if (!err) {
-		w->fd = io->open(io, dirfd, w->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
-		err = w->fd < 0 ? w->fd : 0;
-	}
 	if (!err) {
 		w->header = r->header;
 		w->file_bytes = r->file_bytes;
@@ -365,14 +372,6 @@ int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct 
 	if (err)
 		wal_segment_writer_close(w, false);
 	return err;
-}
-
-void wal_segment_writer_write_again(struct wal_segment_writer *w, uint64_t from_offset)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint8_t *from = w->map + (from_offset & ~(uint64_t)(page - 1));
-
-	touch_pages(from, w->data + w->at, page);
 }
 
 /* --- reckoning ------------------------------------------------------------------- */
@@ -627,6 +626,18 @@ int wal_segment_writer_flush(struct wal_segment_writer *w, bool sync)
 	return 0;
 }
 
+/* Past the page cache, like all that must not be lost to an error that came before. */
+static int write_seal(const struct wal_io *io, int fd, const struct wal_disk_segment_header *disk)
+{
+	uint8_t area[WAL_HEADER_AREA] __attribute__((aligned(WAL_DIRECT_ALIGN)));
+	ssize_t n = wal_pread_full(fd, area, sizeof(area), 0);
+
+	if (n < (ssize_t)sizeof(area))
+		return n < 0 ? (int)n : -EIO;
+	memcpy(area + WAL_SEAL_HEADER_OFFSET, disk, sizeof(*disk));
+	return wal_direct_write(io, fd, area, sizeof(area), 0, false);
+}
+
 int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_header *header,
 			  uint64_t chain)
 {
@@ -637,7 +648,7 @@ int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_he
 	header->state = WAL_STATE_SEALED;
 	wal_segment_header_encode(header, chain, &disk);
 	if (!err)
-		err = io->pwrite(io, fd, &disk, sizeof(disk), WAL_SEAL_HEADER_OFFSET);
+		err = write_seal(io, fd, &disk);
 	if (!err)
 		err = wal_sync_error(io->fdatasync(io, fd));
 	return err;

@@ -125,22 +125,22 @@ int wal_segment_writer_make_durable(struct wal_segment_writer *w);
  */
 int wal_segment_writer_check_name(const struct wal_segment_writer *w);
 
-/*
- * Opens an unsealed segment and goes on at its end: walks to the exact append
- * point and restores block index, chain, the partly filled block and the counts.
- * tail (may be NULL) gets what the walk found.
- * Return: 0; -EUCLEAN if it cannot be gone on with (sealed, cut, or bytes behind
- * the append point that are not zero); -EBADMSG, -ENOENT, -EIO, -ENOMEM.
- */
-int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct wal_io *io,
-				     int dirfd, uint32_t index, struct wal_tail *tail);
+/* A segment's file that was opened for reading and writing. */
+struct wal_segment_file {
+	int dirfd;
+	int fd;
+	uint32_t index;
+};
 
 /*
- * Writes the bytes from the file offset to the append point again, so that the
- * next flush takes them to the disk even if the page cache believes that they are
- * there (after a failed sync it may be wrong).
+ * Goes on at the end of an unsealed segment: walks to the exact append point and restores
+ * block index, chain, the partly filled block and the counts. The descriptor is the writer's,
+ * also on error. tail (may be NULL) gets what the walk found.
+ * Return: 0; -EUCLEAN if it cannot be gone on with (sealed, cut, or bytes behind
+ * the append point that are not zero); -EBADMSG, -EIO, -ENOMEM.
  */
-void wal_segment_writer_write_again(struct wal_segment_writer *w, uint64_t from_offset);
+int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct wal_io *io,
+				     const struct wal_segment_file *file, struct wal_tail *tail);
 
 /* A position within the segment, for reckoning ahead. */
 struct wal_append_point {

@@ -363,6 +363,64 @@ const char *wal_store_flag(int fd)
 	return flags & FS_IMMUTABLE_FL ? "i" : flags & FS_APPEND_FL ? "a" : NULL;
 }
 
+/* --- files that are written to ------------------------------------------------ */
+
+int wal_store_check_file(int dirfd, const struct stat *file, struct wal_error *why)
+{
+	struct stat dir;
+
+	if (fstat(dirfd, &dir))
+		return wal_error_set(why, -errno, "the store: %s", strerror(errno));
+	if (geteuid() != 0 || dir.st_uid == 0)
+		return 0;
+	if (file->st_uid != dir.st_uid && file->st_uid != 0)
+		return wal_error_set(why, -EPERM,
+				     "belongs to user %u and the store to user %u, so root does "
+				     "not write to it; give it to the store's owner with chown, "
+				     "if it is what it should be",
+				     (unsigned)file->st_uid, (unsigned)dir.st_uid);
+	if (file->st_nlink != 1)
+		return wal_error_set(why, -EPERM,
+				     "has %lu names (hard links) and stands in the store of user "
+				     "%u, so root does not write to it; mount as that user, or "
+				     "copy it and move the copy into its place",
+				     (unsigned long)file->st_nlink, (unsigned)dir.st_uid);
+	return 0;
+}
+
+static int check_open_file(int dirfd, int fd, const struct wal_file_id *planned,
+			   struct wal_error *why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EUCLEAN;
+	if (planned && (st.st_dev != planned->dev || st.st_ino != planned->ino))
+		return wal_error_set(why, -ESTALE,
+				     "was replaced while the store was looked at; mount again");
+	return wal_store_check_file(dirfd, &st, why);
+}
+
+int wal_store_open_to_write(const struct wal_io *io, int dirfd, const char *name,
+			    const struct wal_file_id *planned, struct wal_error *why)
+{
+	struct wal_error unused;
+	int fd = io->open(io, dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	int err;
+
+	why = why ? why : &unused;
+	why->code = 0;
+	if (fd < 0)
+		return fd == -ELOOP ? -EUCLEAN : fd;
+	err = check_open_file(dirfd, fd, planned, why);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
 /* --- names ------------------------------------------------------------------ */
 
 void wal_store_prepared_name(uint32_t index, unsigned again, char name[WAL_NAME_MAX])

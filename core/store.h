@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <walfs/wal.h>
 
 #include "core/io.h"
@@ -50,6 +51,28 @@ int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 void wal_store_holder(int dirfd, char *text, size_t size);
 /* Does a process hold it exclusively, to write? One of another PID namespace is not seen. */
 bool wal_store_is_held(int dirfd);
+
+/* Which file it is that has a name, for who opens it again. */
+struct wal_file_id {
+	dev_t dev;
+	ino_t ino;
+};
+
+/*
+ * Root in the store of another user writes to no file, and copies from none, that has a
+ * second name or belongs to a third user: that user may have put a link to it there.
+ * Return: 0; -EPERM, and why says the reason and the way out, without a path.
+ */
+int wal_store_check_file(int dirfd, const struct stat *file, struct wal_error *why);
+
+/*
+ * Opens a regular file of the store for reading and writing, after the check above, which is
+ * of the descriptor. planned: it must be this file; NULL: any.
+ * Return: the descriptor; -EUCLEAN no regular file; -EPERM, -ESTALE another file than was
+ * looked at: why has words then; or another -errno, and why->code is 0.
+ */
+int wal_store_open_to_write(const struct wal_io *io, int dirfd, const char *name,
+			    const struct wal_file_id *planned, struct wal_error *why);
 
 /* again: 0, and the next number where that name is taken; below WAL_NAMES_TRIED. */
 void wal_store_prepared_name(uint32_t index, unsigned again, char name[WAL_NAME_MAX]);

@@ -107,6 +107,34 @@ static int fault_pwrite(const struct wal_io *io, int fd, const void *buf, size_t
 	return done(io, wal_io_system.pwrite(&wal_io_system, fd, buf, size, offset));
 }
 
+/* A read: nothing is counted, nothing fails, and what is read is what is there. */
+static ssize_t fault_pread_direct(const struct wal_io *io, int fd, void *buf, size_t size,
+				  off_t offset)
+{
+	if (fault_of(io)->no_direct)
+		return -EOPNOTSUPP;
+	return wal_io_system.pread_direct(&wal_io_system, fd, buf, size, offset);
+}
+
+static int fault_pwrite_direct(const struct wal_io *io, int fd, const void *buf, size_t size,
+			       off_t offset)
+{
+	int error = fault_of(io)->no_direct ? -EOPNOTSUPP : permit(io, FAULT_OP_PWRITE);
+
+	if (error && fault_of(io)->fail_half && !fault_of(io)->cut)
+		wal_io_system.pwrite(&wal_io_system, fd, buf, size / 2, offset);
+	if (error)
+		return error;
+	return done(io, wal_io_system.pwrite_direct(&wal_io_system, fd, buf, size, offset));
+}
+
+static int fault_zero_range(const struct wal_io *io, int fd, off_t offset, off_t size)
+{
+	int error = permit(io, FAULT_OP_ZERO);
+
+	return error ? error : done(io, wal_io_system.zero_range(&wal_io_system, fd, offset, size));
+}
+
 static int fault_truncate(const struct wal_io *io, int fd, off_t size)
 {
 	int error = permit(io, FAULT_OP_TRUNCATE);
@@ -182,6 +210,9 @@ void fault_io_init(struct fault_io *f)
 		.fchmod = fault_fchmod,
 		.allocate = fault_allocate,
 		.pwrite = fault_pwrite,
+		.pread_direct = fault_pread_direct,
+		.pwrite_direct = fault_pwrite_direct,
+		.zero_range = fault_zero_range,
 		.truncate = fault_truncate,
 		.fdatasync = fault_fdatasync,
 		.fsync = fault_fsync,

@@ -18,7 +18,8 @@ enum fault_op {
 	FAULT_OP_MKDIR,
 	FAULT_OP_FCHMOD,
 	FAULT_OP_ALLOCATE,
-	FAULT_OP_PWRITE,
+	FAULT_OP_PWRITE, /* past the page cache, too */
+	FAULT_OP_ZERO,
 	FAULT_OP_TRUNCATE,
 	FAULT_OP_FDATASYNC,
 	FAULT_OP_FSYNC,
@@ -53,6 +54,7 @@ struct fault_io {
 	uint64_t step_ns;	   /* added after each look */
 	_Atomic uint64_t free_bytes; /* what is said to be free; UINT64_MAX: what is */
 	atomic_uint sync_delay_us; /* each fdatasync takes at least so long */
+	atomic_bool no_direct;	   /* there is no way past the page cache */
 	atomic_bool skip_sync;	   /* syncs are counted and may fail, but do nothing: quick */
 };
 

@@ -231,6 +231,55 @@ void state_seal_header_damaged_with_successor(const char *store)
 	state_put(store, &state_two);
 }
 
+/*
+ * Segment 1 sealed, D at its event 20; then somebody gave the seal header another index, and the
+ * checksum that fits it. Segment 2 goes on from 1.
+ */
+static void put_seal_of_another_index(const char *store, uint32_t index, bool successor)
+{
+	state_begin(20);
+	state_set_durable(store, &state_one);
+	append_lines(&state_one, 200);
+	state_seal(&state_one);
+	if (successor) {
+		state_begin_after(&state_two, &state_one, 220);
+		state_put(store, &state_two);
+	}
+	oracle_put32(state_one.bytes + 512 + 8, index);
+	oracle_fix_seal_header(state_one.bytes);
+	state_put(store, &state_one);
+}
+
+void state_seal_of_no_index(const char *store)
+{
+	put_seal_of_another_index(store, 0, false);
+}
+
+void state_seal_of_another_index(const char *store)
+{
+	put_seal_of_another_index(store, 7, false);
+}
+
+void state_seal_of_the_largest_index(const char *store)
+{
+	put_seal_of_another_index(store, UINT32_MAX, false);
+}
+
+void state_seal_of_no_index_with_successor(const char *store)
+{
+	put_seal_of_another_index(store, 0, true);
+}
+
+void state_seal_of_another_index_with_successor(const char *store)
+{
+	put_seal_of_another_index(store, 7, true);
+}
+
+void state_seal_of_the_largest_index_with_successor(const char *store)
+{
+	put_seal_of_another_index(store, UINT32_MAX, true);
+}
+
 /* --- R20 to R24: T below D; a successor ---------------------------------------------------- */
 
 void state_hole_below_the_durable_position(const char *store)

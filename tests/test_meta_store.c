@@ -31,7 +31,7 @@ static void end(void)
 
 static void open_store(void)
 {
-	ck_ok(wal_meta_store_open(&store, &fault.io, test_dirfd()));
+	ck_ok(wal_meta_store_open(&store, &fault.io, test_dirfd(), NULL));
 }
 
 static struct wal_meta some_meta(uint64_t event)
@@ -337,18 +337,56 @@ START_TEST(what_is_no_regular_file_is_refused_and_left_alone)
 
 	ck_assert_int_eq(mkfifo(test_path("wal.meta"), 0600), 0);
 	ck_fails(wal_meta_read(test_dirfd(), &meta, NULL), -EUCLEAN);
-	ck_fails(wal_meta_store_open(&store, &fault.io, test_dirfd()), -EUCLEAN);
+	ck_fails(wal_meta_store_open(&store, &fault.io, test_dirfd(), NULL), -EUCLEAN);
 	ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
 	ck_assert_int_eq(symlink("elsewhere", test_path("wal.meta")), 0);
 	ck_fails(wal_meta_read(test_dirfd(), &meta, NULL), -EUCLEAN);
-	ck_fails(wal_meta_store_open(&store, &fault.io, test_dirfd()), -EUCLEAN);
+	ck_fails(wal_meta_store_open(&store, &fault.io, test_dirfd(), NULL), -EUCLEAN);
 	ck_assert(!file_exists(test_path("elsewhere")));
 	ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
 	ck_assert_int_eq(mkdir(test_path("wal.meta"), 0700), 0);
-	ck_assert_int_lt(wal_meta_store_open(&store, &fault.io, test_dirfd()), 0);
+	ck_assert_int_lt(wal_meta_store_open(&store, &fault.io, test_dirfd(), NULL), 0);
 	ck_assert_int_eq(lstat(test_path("wal.meta"), &st), 0);
 	ck_assert(S_ISDIR(st.st_mode));
 	store.fd = -1;
+}
+END_TEST
+
+/* The file as the disk has it: what was written since is in the page cache alone. */
+static struct bytes on_the_disk;
+
+static ssize_t read_the_disk(const struct wal_io *io, int fd, void *buf, size_t size, off_t offset)
+{
+	(void)io;
+	(void)fd;
+	ck_assert_uint_le((size_t)offset + size, on_the_disk.size);
+	memcpy(buf, on_the_disk.data + offset, size);
+	return (ssize_t)size;
+}
+
+/* A slot of the page cache alone does not count, and is the one to be written next. */
+START_TEST(the_slot_that_counts_is_one_that_the_disk_has)
+{
+	struct wal_meta_slots slots;
+	struct wal_meta meta;
+
+	open_store();
+	write_event(1);
+	on_the_disk = file_read(test_path("wal.meta"));
+	write_event(2);
+	wal_meta_store_close(&store);
+	fault.io.pread_direct = read_the_disk;
+	ck_ok(wal_meta_read_by(&fault.io, test_dirfd(), &meta, &slots));
+	ck_assert_uint_eq(meta.durable.event, 1);
+	open_store();
+	ck_assert_uint_eq(store.slot, slots.newest ^ 1);
+	meta = some_meta(3);
+	ck_fails(wal_meta_store_write(&store, &meta), -EIO); /* it is read back, and is not there */
+	fault.io.pread_direct = wal_io_system.pread_direct;
+	write_event(3);
+	ck_ok(wal_meta_read_by(&fault.io, test_dirfd(), &meta, NULL));
+	ck_assert_uint_eq(meta.durable.event, 3);
+	bytes_free(&on_the_disk);
 }
 END_TEST
 
@@ -392,7 +430,7 @@ START_TEST(no_space_to_make_the_file_is_an_error_and_no_half_file_is_believed)
 	struct wal_meta meta;
 
 	fault_io_fail_ops(&fault, 1u << FAULT_OP_ALLOCATE, -ENOSPC, 1);
-	ck_fails(wal_meta_store_open(&store, &fault.io, test_dirfd()), -ENOSPC);
+	ck_fails(wal_meta_store_open(&store, &fault.io, test_dirfd(), NULL), -ENOSPC);
 	store.fd = -1;
 	ck_assert_int_lt(wal_meta_read(test_dirfd(), &meta, NULL), 0);
 	open_store(); /* and with space it works */
@@ -418,7 +456,7 @@ static void start_coordinator(void)
 	struct wal_meta meta = some_meta(1);
 
 	told_count = 0;
-	ck_ok(wal_meta_coordinator_init(&coordinator, &fault.io, test_dirfd(), &meta));
+	ck_ok(wal_meta_coordinator_init(&coordinator, &fault.io, test_dirfd(), &meta, NULL));
 	coordinator.failed = tell;
 	coordinator.space_changed = tell;
 	ck_ok(wal_meta_coordinator_start(&coordinator));
@@ -509,7 +547,7 @@ START_TEST(where_the_log_begins_is_written_once_and_not_again_while_it_stands)
 	struct wal_meta meta = some_meta(1);
 
 	meta.first_segment = 1;
-	ck_ok(wal_meta_coordinator_init(&coordinator, &fault.io, test_dirfd(), &meta));
+	ck_ok(wal_meta_coordinator_init(&coordinator, &fault.io, test_dirfd(), &meta, NULL));
 	ck_ok(wal_meta_coordinator_start(&coordinator));
 	fault_io_reset(&fault);
 	ck_ok(wal_meta_coordinator_set_first(&coordinator, 4));
@@ -545,6 +583,7 @@ static Suite *meta_store_suite(void)
 	tcase_add_test(t, a_newer_version_is_believed_only_under_a_right_checksum);
 	tcase_add_test(t, a_file_cut_at_any_length_is_no_more_than_a_lost_slot);
 	tcase_add_test(t, what_is_no_regular_file_is_refused_and_left_alone);
+	tcase_add_test(t, the_slot_that_counts_is_one_that_the_disk_has);
 	tcase_add_test(t, a_write_is_synced_before_it_counts);
 	tcase_add_test(t, where_the_log_begins_is_written_once_and_not_again_while_it_stands);
 	tcase_add_test(t,

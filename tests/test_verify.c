@@ -144,6 +144,12 @@ static void mismatch_first_event(void)
 	oracle_fix_seal_header(image.bytes);
 }
 
+static void mismatch_index(void)
+{
+	image.bytes[512 + 8] ^= 4;
+	oracle_fix_seal_header(image.bytes);
+}
+
 static void reserved_low(void)
 {
 	image.bytes[511] = 1;
@@ -344,6 +350,7 @@ static const struct {
 	{"headers disagree in time", mismatch_created, WAL_FAULT_HEADER_MISMATCH, NONE, 512, true},
 	{"headers disagree in id", mismatch_first_event, WAL_FAULT_HEADER_MISMATCH, NONE, 512,
 	 false},
+	{"headers disagree in index", mismatch_index, WAL_FAULT_HEADER_MISMATCH, NONE, 512, true},
 	{"reserved byte before the seal", reserved_low, WAL_FAULT_RESERVED, NONE, 511, true},
 	{"reserved byte of the signature", reserved_signature, WAL_FAULT_RESERVED, NONE, 1024,
 	 true},

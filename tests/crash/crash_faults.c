@@ -3,7 +3,8 @@
  * Calls that fail: each persisting call of a run in its turn, once or for good. The
  * log goes on as well as it can; then the power goes, and what a sync had answered
  * for must be there. A sync that failed made nothing durable, and what was dirty then
- * stays off the disk even if a later one succeeds.
+ * stays off the disk even if a later one succeeds, also in the next life: the page cache
+ * has it, and what is written there reaches the disk no more.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -131,6 +132,51 @@ static void lose_power(const struct crash_point *point, unsigned number, const c
 	state_space_destroy(&space);
 }
 
+/*
+ * A life in which a call fails, and another on the same page cache: all that was appended is
+ * there, as no power was lost. What it syncs then outlives that. Return: whether there was
+ * such a call.
+ */
+static bool fail_one_call_and_mount_again(struct fault *fault, uint64_t seed, unsigned states,
+					  const char *kind)
+{
+	struct crash_point *point;
+	struct promise promise = {0};
+	struct rng rng = {seed};
+	struct judged judged;
+	struct run run;
+	char what[160];
+	unsigned i;
+
+	memset(&history, 0, sizeof(history));
+	history.salt = seed;
+	run_init(&run, crash_fresh("run"), &history, seed);
+	run.disk.before = fail_or_not;
+	run.disk.before_ctx = fault;
+	run.options.keep_segments = 0;
+	snprintf(what, sizeof(what), "%s, call %" PRIu64 ", seed %" PRIu64, kind, fault->at, seed);
+	run_script(&run);
+	if (run.log)
+		run_close(&run);
+	run.disk.before = NULL; /* the device is well again */
+	history_before(&history, &promise);
+	history_after(&history, &promise);
+	if (run_recover(&run, &promise, CRASH_KILLED, what, &judged)) {
+		history_cut(&history, &judged);
+		history.salt = rng_next(&rng);
+		if (run_short_script(&run) || run_sync(&run))
+			crash_fail("%s: mounted again, it does not go on", what);
+	}
+	if (run.log && run_close(&run))
+		crash_fail("%s: mounted again, it does not close", what);
+	point = point_of(&run);
+	for (i = 0; i < states; i++)
+		lose_power(point, i, what, &rng);
+	crash_point_free(point);
+	run_destroy(&run);
+	return fault->failed > 0;
+}
+
 /* Return: whether there was such a call. */
 static bool fail_one_call(struct fault *fault, uint64_t seed, unsigned states, const char *kind)
 {
@@ -161,8 +207,10 @@ static bool fail_one_call(struct fault *fault, uint64_t seed, unsigned states, c
 	return fault->failed > 0;
 }
 
-static void fail_each(const struct crash_options *options, const char *sentence, unsigned calls,
-		      int error, uint64_t times)
+typedef bool fail_one(struct fault *fault, uint64_t seed, unsigned states, const char *kind);
+
+static void fail_each_in(const struct crash_options *options, const char *sentence, fail_one *life,
+			 struct fault kind)
 {
 	unsigned states = options->long_run ? 40 : 4;
 	uint64_t at = 1, runs = 0;
@@ -171,11 +219,25 @@ static void fail_each(const struct crash_options *options, const char *sentence,
 	if (!crash_case(options, sentence))
 		return;
 	do {
-		fault = (struct fault){.at = at, .times = times, .calls = calls, .error = error};
+		fault = kind;
+		fault.at = at++;
 		runs++;
-		at++;
-	} while (fail_one_call(&fault, options->seed, states, sentence));
+	} while (life(&fault, options->seed, states, sentence));
 	crash_case_end("%" PRIu64 " runs, %" PRIu64 " states", runs, runs * states);
+}
+
+static void fail_each(const struct crash_options *options, const char *sentence, unsigned calls,
+		      int error, uint64_t times)
+{
+	fail_each_in(options, sentence, fail_one_call,
+		     (struct fault){.times = times, .calls = calls, .error = error});
+}
+
+static void fail_each_and_mount_again(const struct crash_options *options, const char *sentence,
+				      unsigned calls, uint64_t times)
+{
+	fail_each_in(options, sentence, fail_one_call_and_mount_again,
+		     (struct fault){.times = times, .calls = calls, .error = -EIO});
 }
 
 /* --- no space ---------------------------------------------------------------- */
@@ -316,6 +378,10 @@ int main(int argc, char **argv)
 	fail_each(&options, "each sync from one on fails", syncs, -EIO, UINT64_MAX);
 	fail_each(&options, "one call fails", all, -EIO, 1);
 	fail_each(&options, "each call from one on fails", all, -EIO, UINT64_MAX);
+	fail_each_and_mount_again(&options, "a sync fails, and the log is mounted again", syncs, 1);
+	fail_each_and_mount_again(&options, "syncs fail, and the log is mounted again", syncs,
+				  UINT64_MAX);
+	fail_each_and_mount_again(&options, "a call fails, and the log is mounted again", all, 1);
 	fail_each(&options, "one call finds no space", taking, -ENOSPC, 1);
 	no_space(&options, "no space for a segment, then space again", 1u << DISK_ALLOCATE,
 		 -ENOSPC);

@@ -142,39 +142,66 @@ static void sizes_are_durable(struct disk *disk, unsigned file)
 	}
 }
 
-/*
- * After a failed sync the kernel takes pages for clean that are not on the disk: the
- * next one reaches only those that were changed since.
- */
-static void durable_but_for_what_was_lost(struct disk_file *file)
+static bool is_stuck(const struct disk_file *file, size_t page)
 {
-	const size_t page = 4096;
-	struct blob *now = newest(file), *old = file->durable, *lost = file->lost;
-	struct blob *merged = malloc(sizeof(*merged) + now->size);
-	size_t at;
+	return file->stuck && page < file->stuck->size && file->stuck->data[page];
+}
 
-	if (!merged)
+static struct blob *blob_new(size_t size)
+{
+	struct blob *blob = calloc(1, sizeof(*blob) + size);
+
+	if (!blob)
 		crash_die("no memory");
-	merged->refs = 1;
-	merged->size = now->size;
-	memcpy(merged->data, now->data, now->size);
-	for (at = 0; at < now->size; at += page) {
-		size_t size = now->size - at < page ? now->size - at : page;
+	blob->refs = 1;
+	blob->size = size;
+	return blob;
+}
 
-		if (at + size > lost->size || memcmp(now->data + at, lost->data + at, size) != 0)
-			continue;
-		memset(merged->data + at, 0, size);
-		if (old && at + size <= old->size)
-			memcpy(merged->data + at, old->data + at, size);
+/* The page of a blob as the disk had it: zeros where there was nothing. */
+static void copy_page(struct blob *to, const struct blob *from, size_t page)
+{
+	size_t at = page * DISK_PAGE, size = to->size - at < DISK_PAGE ? to->size - at : DISK_PAGE;
+
+	memset(to->data + at, 0, size);
+	if (from && at < from->size)
+		memcpy(to->data + at, from->data + at,
+		       from->size - at < size ? from->size - at : size);
+}
+
+/* What the disk gives back: the newest bytes, but of pages that never got there. */
+static struct blob *as_the_disk_has_it(const struct disk_file *file)
+{
+	const struct blob *now = newest(file);
+	struct blob *disk = blob_new(now->size);
+	size_t page;
+
+	memcpy(disk->data, now->data, now->size);
+	for (page = 0; page * DISK_PAGE < now->size; page++) {
+		if (is_stuck(file, page))
+			copy_page(disk, file->durable, page);
 	}
-	blob_unref(file->durable);
-	file->durable = merged;
+	return disk;
+}
+
+/* Points share what was stuck before. */
+static void set_stuck(struct disk_file *file, size_t from, size_t to, bool stuck)
+{
+	size_t had = file->stuck ? file->stuck->size : 0;
+	struct blob *pages = blob_new(to > had ? to : had);
+
+	if (had)
+		memcpy(pages->data, file->stuck->data, had);
+	memset(pages->data + from, stuck, to - from);
+	blob_unref(file->stuck);
+	file->stuck = pages;
 }
 
 static void file_is_durable(struct disk *disk, int fd)
 {
 	unsigned index, i;
 	struct disk_file *file = file_of(disk, fd, &index);
+	struct blob *was;
 
 	if (!file)
 		return;
@@ -182,26 +209,58 @@ static void file_is_durable(struct disk *disk, int fd)
 	observe_file(disk, file);
 	if (file->version_count == 0)
 		return;
-	if (file->lost) {
-		durable_but_for_what_was_lost(file);
+	was = file->durable;
+	file->durable = as_the_disk_has_it(file);
+	blob_unref(was);
+	if (!blob_equal(file->durable, newest(file))) /* more may have got there all the same */
 		return;
-	}
-	blob_unref(file->durable);
-	file->durable = blob_ref(newest(file));
 	for (i = 0; i < file->version_count; i++)
 		blob_unref(file->versions[i]);
 	file->version_count = 0;
 }
 
+static bool page_is_dirty(const struct disk_file *file, size_t page)
+{
+	const struct blob *now = newest(file), *old = file->durable;
+	size_t at = page * DISK_PAGE, rest = now->size - at;
+	size_t size = rest < DISK_PAGE ? rest : DISK_PAGE;
+
+	return !old || at + size > old->size || memcmp(now->data + at, old->data + at, size) != 0;
+}
+
 static void sync_has_failed(struct disk *disk, int fd)
 {
 	struct disk_file *file = file_of(disk, fd, NULL);
+	size_t page;
 
 	if (!file)
 		return;
 	observe_file(disk, file);
-	blob_unref(file->lost);
-	file->lost = blob_ref(newest(file));
+	for (page = 0; newest(file) && page * DISK_PAGE < newest(file)->size; page++) {
+		if (page_is_dirty(file, page))
+			set_stuck(file, page, page + 1, true);
+	}
+}
+
+/* These go past the page cache, or out of it. */
+static void is_past_the_cache(struct disk *disk, int fd, off_t offset, size_t size)
+{
+	struct disk_file *file = file_of(disk, fd, NULL);
+	size_t from = (size_t)offset / DISK_PAGE;
+
+	if (!file)
+		return;
+	set_stuck(file, from, from + (size + DISK_PAGE - 1) / DISK_PAGE, false);
+}
+
+/* Pages behind the end leave the page cache. */
+static void is_cut(struct disk *disk, int fd, off_t size)
+{
+	struct disk_file *file = file_of(disk, fd, NULL);
+	size_t from = ((size_t)size + DISK_PAGE - 1) / DISK_PAGE;
+
+	if (file && file->stuck && from < file->stuck->size)
+		set_stuck(file, from, file->stuck->size, false);
 }
 
 static void directory_is_durable(struct disk *disk)
@@ -217,8 +276,8 @@ static void directory_is_durable(struct disk *disk)
 /* --- the calls --------------------------------------------------------------- */
 
 static const char *const call_names[DISK_CALLS] = {
-	"create", "allocate", "pwrite", "truncate", "fdatasync",
-	"fsync",  "rename",   "unlink", "other",
+	"create", "allocate", "pwrite", "zero",	  "truncate",
+	"fdatasync", "fsync", "rename", "unlink", "other",
 };
 
 const char *disk_call_name(enum disk_call call)
@@ -328,12 +387,66 @@ static int disk_pwrite(const struct wal_io *io, int fd, const void *buf, size_t 
 	return leave(io, err);
 }
 
+static ssize_t disk_pread_direct(const struct wal_io *io, int fd, void *buf, size_t size,
+				 off_t offset)
+{
+	struct disk *disk = disk_of(io);
+	struct disk_file *file;
+	struct blob *bytes;
+	size_t at = (size_t)offset, n = 0;
+
+	pthread_mutex_lock(&disk->lock);
+	file = file_of(disk, fd, NULL);
+	if (!file)
+		crash_die("a read past the page cache of a file that nobody knows");
+	observe_file(disk, file);
+	if (newest(file)) {
+		bytes = as_the_disk_has_it(file);
+		n = at < bytes->size ? bytes->size - at : 0;
+		n = n < size ? n : size;
+		memcpy(buf, bytes->data + at, n);
+		blob_unref(bytes);
+	}
+	pthread_mutex_unlock(&disk->lock);
+	return (ssize_t)n;
+}
+
+static int disk_pwrite_direct(const struct wal_io *io, int fd, const void *buf, size_t size,
+			      off_t offset)
+{
+	int err = enter(io, DISK_PWRITE, "");
+
+	if (!err)
+		err = wal_io_system.pwrite(&wal_io_system, fd, buf, size, offset);
+	if (!err)
+		is_past_the_cache(disk_of(io), fd, offset, size);
+	return leave(io, err);
+}
+
+/* The directory may be in memory, where there is no such call. */
+static int disk_zero_range(const struct wal_io *io, int fd, off_t offset, off_t size)
+{
+	int err = enter(io, DISK_ZERO, "");
+	void *zeros = calloc(1, (size_t)size);
+
+	if (!zeros)
+		crash_die("no memory");
+	if (!err)
+		err = wal_io_system.pwrite(&wal_io_system, fd, zeros, (size_t)size, offset);
+	if (!err)
+		is_past_the_cache(disk_of(io), fd, offset, (size_t)size);
+	free(zeros);
+	return leave(io, err);
+}
+
 static int disk_truncate(const struct wal_io *io, int fd, off_t size)
 {
 	int err = enter(io, DISK_TRUNCATE, "");
 
 	if (!err)
 		err = wal_io_system.truncate(&wal_io_system, fd, size);
+	if (!err)
+		is_cut(disk_of(io), fd, size);
 	if (!err)
 		size_change(disk_of(io), fd);
 	return leave(io, err);
@@ -446,6 +559,9 @@ void disk_init(struct disk *disk, const char *path)
 		.fchmod = disk_fchmod,
 		.allocate = disk_allocate,
 		.pwrite = disk_pwrite,
+		.pread_direct = disk_pread_direct,
+		.pwrite_direct = disk_pwrite_direct,
+		.zero_range = disk_zero_range,
 		.truncate = disk_truncate,
 		.fdatasync = disk_fdatasync,
 		.fsync = disk_fsync,
@@ -469,7 +585,7 @@ void disk_destroy(struct disk *disk)
 		if (disk->files[i].fd >= 0)
 			close(disk->files[i].fd);
 		blob_unref(disk->files[i].durable);
-		blob_unref(disk->files[i].lost);
+		blob_unref(disk->files[i].stuck);
 		for (v = 0; v < disk->files[i].version_count; v++)
 			blob_unref(disk->files[i].versions[v]);
 	}

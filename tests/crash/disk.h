@@ -19,6 +19,7 @@
 #include "core/io.h"
 #include "core/store.h"
 
+#define DISK_PAGE 4096u
 #define DISK_FILES_MAX 256u
 #define DISK_VERSIONS_MAX 6u
 
@@ -35,7 +36,12 @@ struct disk_file {
 	struct blob *durable;			  /* at the last completed sync; NULL: never */
 	struct blob *versions[DISK_VERSIONS_MAX]; /* since then; the last is what is there now */
 	unsigned version_count;
-	struct blob *lost; /* as it was when a sync failed: its pages may never be written */
+	/*
+	 * A byte for each page: 1 if it was dirty when a sync failed. The page cache takes it for
+	 * clean, and whatever is written to it later, and synced with success, the disk never
+	 * gets it (ext4, in an extent that was not converted): but what goes past the page cache.
+	 */
+	struct blob *stuck;
 };
 
 enum disk_change_kind { DISK_LINK, DISK_RENAME, DISK_UNLINK, DISK_SIZE };
@@ -52,7 +58,8 @@ struct disk_change {
 enum disk_call {
 	DISK_CREATE,
 	DISK_ALLOCATE,
-	DISK_PWRITE,
+	DISK_PWRITE, /* past the page cache, too */
+	DISK_ZERO,
 	DISK_TRUNCATE,
 	DISK_FDATASYNC,
 	DISK_FSYNC,

@@ -2,10 +2,13 @@
 #include "tests/crash/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/meta_store.h"
 
 /* --- points ------------------------------------------------------------------ */
 
@@ -398,15 +401,15 @@ int run_short_script(struct run *run)
 
 /* --- recovering -------------------------------------------------------------- */
 
-static bool was_clean(const char *path)
+/* As the disk has it, not the page cache. */
+static bool was_clean(struct run *run)
 {
-	struct wal_store_info info;
-	bool clean;
+	int dirfd = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct wal_meta_slots slots;
+	struct wal_meta meta;
+	bool clean = wal_meta_read_by(&run->disk.io, dirfd, &meta, &slots) == 0 && meta.clean;
 
-	if (wal_store_info_read(path, &info, NULL))
-		return false;
-	clean = info.meta_valid && info.clean;
-	wal_store_info_destroy(&info);
+	close(dirfd);
 	return clean;
 }
 
@@ -428,7 +431,7 @@ static bool judge_incarnation(const struct judged *judged, const struct promise 
 bool run_recover(struct run *run, const struct promise *promise, enum crash_kind kind,
 		 const char *what, struct judged *judged)
 {
-	bool clean = was_clean(run->path);
+	bool clean = was_clean(run);
 	struct wal_error error;
 	int err;
 

@@ -27,7 +27,7 @@ static void ref_blobs(struct disk_file *files, unsigned count)
 
 	for (i = 0; i < count; i++) {
 		blob_ref(files[i].durable);
-		blob_ref(files[i].lost);
+		blob_ref(files[i].stuck);
 		for (v = 0; v < files[i].version_count; v++)
 			blob_ref(files[i].versions[v]);
 	}
@@ -59,7 +59,7 @@ void crash_point_free(struct crash_point *point)
 
 	for (i = 0; i < point->file_count; i++) {
 		blob_unref(point->files[i].durable);
-		blob_unref(point->files[i].lost);
+		blob_unref(point->files[i].stuck);
 		for (v = 0; v < point->files[i].version_count; v++)
 			blob_unref(point->files[i].versions[v]);
 	}

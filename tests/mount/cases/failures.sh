@@ -80,3 +80,87 @@ case_an_active_file_that_was_replaced_fails_the_next_sync() {
 	failed_is '0000000001.wal: sync failed: Input/output error'
 	ends_with_an_error
 }
+
+# thin_disk: ext4 at $dir/full on a device that has less room than it says, as a thin volume. Its
+# journal and tables have been all written once: what fails later is a segment's write-back.
+thin_disk() {
+	mkdir "$dir/thin" "$dir/full"
+	mount -t tmpfs -o size=200M tmpfs "$dir/thin"
+	truncate -s 512M "$dir/thin/image"
+	mkfs.ext4 -q -m 0 -N 4096 -J size=4 "$dir/thin/image"
+	mount -o loop "$dir/thin/image" "$dir/full"
+	for _ in 1 2 3 4 5 6; do
+		mkdir "$dir/full/warm"
+		(cd "$dir/full/warm" && seq 2000 | xargs touch && sync -f .)
+		rm -rf "$dir/full/warm"
+	done
+	sync -f "$dir/full"
+	store=$dir/full/store
+}
+
+# Lines in bulk, synced now and then; on the way the device has no room left. Says how many lines
+# were synced.
+fill_until_the_device_fails() {
+	python3 - "$mnt/current" "$dir/thin/ballast" <<'END'
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+done = 0
+for chunk in range(1000):
+    if chunk == 150:
+        ballast = open(sys.argv[2], 'wb', 0)
+        try:
+            while True:
+                ballast.write(bytes(4096))
+        except OSError:
+            pass
+    try:
+        os.write(fd, b''.join(b'first %07d %s\n' % (done + i, b'x' * 240) for i in range(1000)))
+        os.fsync(fd)
+    except OSError:
+        break
+    done += 1000
+else:
+    sys.exit('the device never failed')
+print(done)
+END
+}
+
+# What the page cache has and the disk does not is on the disk once the log is mounted again, and
+# so is what is synced then: seen when the file system was mounted afresh, without a power loss.
+a_device_that_failed_for_a_moment() {
+	local how=$1 options=segment_size=4M${2:+,$2} synced written
+	thin_disk
+	mount_log "$options"
+	synced=$(fill_until_the_device_fails)
+	written=$(cat "$mnt"/events/*.log "$mnt/current" | wc -l)
+	rm "$dir/thin/ballast"
+	sync "$dir/full" || true
+	if [ "$how" = kill ]; then
+		kill_log
+		fusermount3 -u "$mnt"
+	else
+		fusermount3 -u "$mnt"
+		wait "$daemon" || true
+	fi
+	mount_log "$options"
+	for ((i = 0; i < 50; i++)); do echo "second $i"; done >>"$mnt/current"
+	sync "$mnt/current"
+	unmount_log
+	umount "$dir/full"
+	mount -o loop "$dir/thin/image" "$dir/full"
+	"$walctl" verify "$store"
+	"$walctl" cat "$store" >"$dir/got"
+	[ "$synced" -ge 150000 ]
+	# not only what was synced: no power was lost, and the page cache had it
+	[ "$(grep -c '^first' "$dir/got")" -ge "$written" ]
+	same "lines of the second life" "$(grep -c '^second' "$dir/got")" 50
+	umount "$dir/full"
+}
+
+case_root_what_is_synced_after_a_device_failed_for_a_moment_is_on_the_disk() {
+	a_device_that_failed_for_a_moment kill
+}
+
+case_root_what_is_synced_after_a_device_failed_and_the_log_was_closed_is_on_the_disk() {
+	a_device_that_failed_for_a_moment close io=mmap
+}

@@ -54,16 +54,62 @@ case_root_gives_what_it_makes_in_the_store_of_another_user_to_that_user() {
 	same "what root added" "$("${user[@]}" "$dir/walctl" cat "$store" | tail -n 1)" 'of root'
 }
 
-# A link that is there already is no file that root has made.
-case_root_gives_nobody_what_was_there_before() {
-	: >"$dir/mine"
-	mkdir "$store"
-	ln "$dir/mine" "$store/wal.meta"
-	chown 65534:65534 "$store"
+# A link to a file of root's, or anybody's: not given away, not written to, not copied out.
+case_root_writes_to_nobody_elses_file_in_the_store_of_another_user() {
+	local name secret
+	mount_log
+	printf 'one\n' >>"$mnt/current"
+	kill_log
+	fusermount3 -u "$mnt"
+	chown -R 65534:65534 "$store"
+	# a tail, which would be copied into a file that the user can read
+	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	for name in wal.meta 0000000001.wal; do
+		ln "$store/$name" "$dir/second"
+		refuses "$name: has 2 names.*user 65534" "$walfs" "$store" "$mnt"
+		rm "$dir/second"
+		chown 65533 "$store/$name"
+		refuses "$name: belongs to user 65533 and the store to user 65534" "$walfs" "$store" "$mnt"
+		chown 65534 "$store/$name"
+	done
+	# of root's, and not a segment: moved away as it is
+	cp "$store/0000000001.wal" "$dir/kept"
+	secret=$dir/secret
+	echo 'only root may read this' >"$secret"
+	chmod 600 "$secret"
+	ln -f "$secret" "$store/0000000001.wal"
 	mount_log
 	unmount_log
-	same owner "$(stat -c %u "$dir/mine")" 0
-	same "of others" "$(find "$store" ! -uid 65534 -printf %f)" wal.meta
+	same "the secret" "$(stat -c '%u %a' "$secret") $(cat "$secret")" '0 600 only root may read this'
+	same "copies of it" "$(find "$store" -links 1 -type f -exec grep -l 'only root may' {} +)" ''
+	# and nothing was lost of what is no link
+	rm "$store"/*
+	cp "$dir/kept" "$store/0000000001.wal"
+	chown 65534:65534 "$store/0000000001.wal"
+	mount_log
+	same events "$("$walctl" cat "$store" 2>/dev/null)" one
+}
+
+last_is_sealed() { [ "$(attribute state "$mnt/0000000003.wal")" = sealed ]; }
+
+# A backup of what is finished, by hard links: that is only read.
+case_root_sealed_segments_of_another_user_may_have_many_names() {
+	mount_log
+	for i in 1 2 3; do
+		echo "$i" >>"$mnt/current"
+		rotate
+	done
+	echo 4 >>"$mnt/current"
+	soon last_is_sealed
+	kill_log
+	fusermount3 -u "$mnt"
+	chown -R 65534:65534 "$store"
+	mkdir "$dir/backup"
+	cp -al "$store"/000000000[123].wal "$dir/backup"
+	mount_log
+	same events "$(cat "$mnt"/events/*.log "$mnt/current")" "$(seq 4)"
+	unmount_log
+	"$walctl" verify "$dir/backup" >/dev/null
 }
 
 # A mount whose program is gone, and that program was not walfs: not ours to clear.
