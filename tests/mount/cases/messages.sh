@@ -307,3 +307,27 @@ case_a_mount_follows_a_kill_at_once_every_time() {
 	same lines "$(cat "$mnt"/events/*.log "$mnt/current" 2>/dev/null | wc -l)" 40
 	fusermount3 -u "$mnt"
 }
+
+# Its program ended before the mount was ready, and something still holds the device: what is
+# asked there is refused.
+case_root_a_mount_whose_start_failed_is_cleared() {
+	python3 - "$mnt" "$dir/ready" <<-'PYTHON' &
+		import ctypes, os, struct, sys, time
+		fd = os.open('/dev/fuse', os.O_RDWR)
+		libc = ctypes.CDLL(None, use_errno=True)
+		options = f'fd={fd},rootmode=40000,user_id=0,group_id=0'
+		assert libc.mount(b'store', sys.argv[1].encode(), b'fuse.walfs', 0, options.encode()) == 0
+		unique = struct.unpack_from('<IIQ', os.read(fd, 1 << 17))[2]  # INIT
+		os.write(fd, struct.pack('<IiQ', 16, -5, unique))
+		open(sys.argv[2], 'w').close()
+		time.sleep(60)
+	PYTHON
+	remember $!
+	soon test -e "$dir/ready"
+	refuses 'refused' stat -f "$mnt"
+	mount_log
+	grep -q 'cleared' "$log"
+	echo x >>"$mnt/current"
+	unmount_log
+	kill "$(remembered 2 | head -n 1)"
+}
