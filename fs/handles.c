@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open file descriptions, by number. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,7 @@ static struct walfs_handle_slot *free_slot(struct walfs_handles *handles)
 	return slot;
 }
 
-struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool writable)
+struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, int flags)
 {
 	struct walfs_handle *handle = calloc(1, sizeof(*handle));
 	struct walfs_handle_slot *slot;
@@ -57,9 +58,12 @@ struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool wri
 	handle->id = (uint64_t)slot->generation << 32 | (uint64_t)(slot - fs->handles.slots);
 	handle->ino = ino;
 	handle->kind = walfs_ino_kind(ino);
-	handle->segment = walfs_ino_segment(ino);
-	handle->writable = writable;
-	walfs_table_add(&fs->handles.by_ino, &handle->by_ino, ino);
+	handle->segment = handle->kind == WALFS_CURRENT ? wal_log_current(fs->log)
+							: walfs_ino_segment(ino);
+	handle->readable = (flags & O_ACCMODE) != O_WRONLY;
+	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
+	if (handle->readable)
+		walfs_table_add(&fs->handles.by_ino, &handle->by_ino, ino);
 	walfs_frame_init(&handle->frame, fs->log, &fs->frames);
 	return handle;
 }
@@ -97,7 +101,8 @@ void walfs_handle_put(struct walfs_handle *handle)
 	fs->handles.slots[i].handle = NULL;
 	fs->handles.slots[i].next_free = fs->handles.first_free;
 	fs->handles.first_free = (uint32_t)i;
-	walfs_table_remove(&fs->handles.by_ino, &handle->by_ino);
+	if (handle->readable)
+		walfs_table_remove(&fs->handles.by_ino, &handle->by_ino);
 	walfs_strand_end(&fs->workers, &handle->strand, strand_idle);
 }
 

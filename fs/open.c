@@ -47,6 +47,17 @@ static int make_report(struct walfs_handle *handle)
 	return error;
 }
 
+/* Return: whether `current` is another segment by now, where they are removed fast. */
+static bool go_on(struct walfs_handle *handle)
+{
+	uint32_t segment = wal_log_current(handle->fs->log);
+
+	if (handle->kind != WALFS_CURRENT || handle->segment == segment)
+		return false;
+	handle->segment = segment;
+	return true;
+}
+
 /* Damage is for the reads to report, each for its part. */
 static int make_ready(struct walfs_handle *handle)
 {
@@ -54,7 +65,10 @@ static int make_ready(struct walfs_handle *handle)
 		return make_report(handle);
 	if (!handle->segment) /* `current` of a log without segments */
 		return 0;
-	return walfs_reader_ensure(handle) == -ENOENT ? -ENOENT : 0;
+	while (walfs_reader_ensure(handle) == -ENOENT)
+		if (!go_on(handle))
+			return -ENOENT;
+	return 0;
 }
 
 /*
@@ -138,7 +152,7 @@ void walfs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, -error);
 		return;
 	}
-	handle = walfs_handle_new(fs, ino, (fi->flags & O_ACCMODE) != O_RDONLY);
+	handle = walfs_handle_new(fs, ino, fi->flags);
 	if (!handle) {
 		fuse_reply_err(req, ENOMEM);
 		return;

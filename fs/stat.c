@@ -7,13 +7,6 @@
 
 #define BLOCK_SIZE 4096
 
-ino_t walfs_stat_ino(fuse_ino_t ino)
-{
-	if (ino == FUSE_ROOT_ID)
-		return FUSE_ROOT_ID;
-	return (uint64_t)walfs_ino_kind(ino) << 32 | walfs_ino_segment(ino);
-}
-
 static struct timespec to_timespec(uint64_t time_ns)
 {
 	return (struct timespec){
@@ -96,19 +89,17 @@ struct stat walfs_stat_segment(const struct walfs *fs, fuse_ino_t ino,
 	return walfs_stat_file(fs, ino, raw ? info->file_bytes : info->payload_bytes, time_ns);
 }
 
-bool walfs_stat_active(const struct walfs *fs, fuse_ino_t ino, struct stat *st)
+bool walfs_stat_active(const struct walfs *fs, fuse_ino_t *ino, struct stat *st)
 {
 	struct wal_log_position position;
+	uint32_t segment;
 
-	if (walfs_ino_kind(ino) != WALFS_CURRENT)
-		return false;
-	if (!walfs_ino_segment(ino)) { /* a read-only log without any segment */
-		*st = walfs_stat_file(fs, ino, 0, 0);
-		return true;
-	}
 	wal_log_position(fs->log, &position);
-	if (position.segment != walfs_ino_segment(ino))
+	/* of a read-only log there may be none, or one that cannot be looked at */
+	segment = position.segment ? position.segment : wal_log_current(fs->log);
+	*ino = walfs_ino(WALFS_CURRENT, segment, walfs_ino_lookup(*ino));
+	if (segment != position.segment)
 		return false;
-	*st = walfs_stat_file(fs, ino, position.payload_bytes, position.last_ns);
+	*st = walfs_stat_file(fs, *ino, position.payload_bytes, position.last_ns);
 	return true;
 }

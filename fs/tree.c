@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Names and inodes.
- *
- * A nodeid is kind (4 bits) | segment (32 bits) | lookup (28 bits). `current`
- * gets a new one for every lookup: the kernel holds an inode's lock over each
- * append and over a whole fsync, so with one inode there would be no group
- * commit, and an fsync would stop every writer. They all show the same st_ino.
- */
+/* Names: looking them up, and listing them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "walfs.h"
-
-#define KIND_SHIFT 60
-#define SEGMENT_SHIFT 28
-#define LOOKUP_MASK ((UINT64_C(1) << SEGMENT_SHIFT) - 1)
 
 #define LONG_TIMEOUT 60.0 /* finite: a segment may be retired one day */
 #define SHORT_TIMEOUT 1.0
@@ -37,21 +26,6 @@ static const struct name {
 
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
-enum walfs_kind walfs_ino_kind(fuse_ino_t ino)
-{
-	return (enum walfs_kind)(ino >> KIND_SHIFT);
-}
-
-uint32_t walfs_ino_segment(fuse_ino_t ino)
-{
-	return (uint32_t)(ino >> SEGMENT_SHIFT);
-}
-
-static fuse_ino_t node(enum walfs_kind kind, uint32_t segment, uint64_t lookup)
-{
-	return (uint64_t)kind << KIND_SHIFT | (uint64_t)segment << SEGMENT_SHIFT | lookup;
-}
-
 static bool is_directory(enum walfs_kind kind)
 {
 	return kind == WALFS_ROOT || kind == WALFS_EVENTS_DIR || kind == WALFS_REPORT_DIR;
@@ -60,64 +34,6 @@ static bool is_directory(enum walfs_kind kind)
 static bool is_report(enum walfs_kind kind)
 {
 	return kind == WALFS_METRICS || kind == WALFS_STATUS;
-}
-
-/* --- questions ------------------------------------------------------------------- */
-
-/* Of an open file whose segment was removed: what was known when it was last read. */
-static void answer_removed(const struct walfs_question *question)
-{
-	struct stat st = walfs_stat_file(walfs_of(question->req), question->ino,
-					 question->open_size, question->open_time_ns);
-
-	st.st_nlink = 0;
-	fuse_reply_attr(question->req, &st, 0);
-}
-
-static void answer(const struct walfs_question *question, int error,
-		   const struct wal_segment_info *info)
-{
-	if (error == -ENOENT && question->is_open) {
-		answer_removed(question);
-		return;
-	}
-	if (error) {
-		fuse_reply_err(question->req, error == -ENOENT ? ENOENT : walfs_read_errno(error));
-		return;
-	}
-	question->answer(question, info);
-}
-
-static void answer_job(struct walfs_job *job, void *buffer)
-{
-	struct walfs_question *question = (struct walfs_question *)job; /* its first member */
-	struct wal_segment_info info;
-	int error = wal_log_segment_info(walfs_of(question->req)->log, question->segment, &info);
-
-	(void)buffer;
-	answer(question, error, &info);
-	free(question);
-}
-
-void walfs_ask(const struct walfs_question *question)
-{
-	struct walfs *fs = walfs_of(question->req);
-	struct walfs_question *parked;
-	struct wal_segment_info info;
-	int error = wal_log_segment_known(fs->log, question->segment, &info);
-
-	if (error != -EAGAIN) {
-		answer(question, error, &info);
-		return;
-	}
-	parked = malloc(sizeof(*parked));
-	if (!parked) {
-		fuse_reply_err(question->req, ENOMEM);
-		return;
-	}
-	*parked = *question;
-	parked->job.run = answer_job;
-	walfs_workers_submit(&fs->workers, &parked->job, NULL);
 }
 
 /* --- lookup and getattr ------------------------------------------------------------ */
@@ -180,20 +96,21 @@ static void answer_getattr(const struct walfs_question *question,
 static void lookup_current(fuse_req_t req)
 {
 	struct walfs *fs = walfs_of(req);
-	uint32_t segment = wal_log_current(fs->log);
-	fuse_ino_t ino = node(WALFS_CURRENT, segment, ++fs->lookups & LOOKUP_MASK);
-	struct walfs_question question = {
-		.req = req,
-		.ino = ino,
-		.segment = segment,
-		.answer = answer_lookup,
-	};
+	fuse_ino_t ino = walfs_ino(WALFS_CURRENT, 0, ++fs->lookups);
+	struct walfs_question question;
 	struct stat st;
 
-	if (walfs_stat_active(fs, ino, &st))
+	if (walfs_stat_active(fs, &ino, &st)) {
 		reply_entry(req, ino, &st, 0);
-	else
-		walfs_ask(&question);
+		return;
+	}
+	question = (struct walfs_question){
+		.req = req,
+		.ino = ino,
+		.segment = walfs_ino_segment(ino),
+		.answer = answer_lookup,
+	};
+	walfs_ask(&question);
 }
 
 static void lookup_segment(fuse_req_t req, enum walfs_kind kind, uint32_t segment)
@@ -201,7 +118,7 @@ static void lookup_segment(fuse_req_t req, enum walfs_kind kind, uint32_t segmen
 	struct walfs *fs = walfs_of(req);
 	struct walfs_question question = {
 		.req = req,
-		.ino = node(kind, segment, 0),
+		.ino = walfs_ino(kind, segment, 0),
 		.segment = segment,
 		.answer = answer_lookup,
 	};
@@ -235,7 +152,7 @@ static void format_events_name(uint32_t segment, char name[WAL_NAME_MAX])
 static void lookup_name(fuse_req_t req, enum walfs_kind kind)
 {
 	struct walfs *fs = walfs_of(req);
-	fuse_ino_t ino = node(kind, 0, 0);
+	fuse_ino_t ino = walfs_ino(kind, 0, 0);
 	struct stat st;
 
 	if (kind == WALFS_CURRENT) {
@@ -244,7 +161,7 @@ static void lookup_name(fuse_req_t req, enum walfs_kind kind)
 		st = walfs_stat_directory(fs, ino);
 		reply_entry(req, ino, &st, SHORT_TIMEOUT);
 	} else {
-		ino = node(kind, 0, ++fs->lookups & LOOKUP_MASK);
+		ino = walfs_ino(kind, 0, ++fs->lookups);
 		st = walfs_stat_report(fs, ino);
 		reply_entry(req, ino, &st, 0);
 	}
@@ -281,6 +198,16 @@ void walfs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 	fuse_reply_none(req);
 }
 
+/* Of an open file whose segment was removed: what was known when it was last read. */
+static void answer_removed(const struct walfs_question *question)
+{
+	struct stat st = walfs_stat_file(walfs_of(question->req), question->ino,
+					 question->open_size, question->open_time_ns);
+
+	st.st_nlink = 0;
+	fuse_reply_attr(question->req, &st, 0);
+}
+
 void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct walfs *fs = walfs_of(req);
@@ -289,11 +216,11 @@ void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.ino = ino,
 		.segment = walfs_ino_segment(ino),
 		.answer = answer_getattr,
+		.removed = answer_removed,
 	};
-	const struct walfs_handle *handle;
+	fuse_ino_t active = ino;
 	struct stat st;
 
-	(void)fi; /* the kernel does not say which open file it means */
 	if (is_directory(walfs_ino_kind(ino))) {
 		st = walfs_stat_directory(fs, ino);
 		fuse_reply_attr(req, &st, SHORT_TIMEOUT);
@@ -304,17 +231,12 @@ void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_attr(req, &st, 0);
 		return;
 	}
-	if (walfs_stat_active(fs, ino, &st)) {
+	walfs_question_aim(&question, fi ? walfs_handle_get(fs, fi->fh) : NULL);
+	if (walfs_ino_kind(ino) == WALFS_CURRENT && walfs_stat_active(fs, &active, &st) &&
+	    (!question.is_open || question.segment == walfs_ino_segment(active)))
 		fuse_reply_attr(req, &st, 0);
-		return;
-	}
-	handle = walfs_handle_find(fs, ino);
-	if (handle) {
-		question.is_open = true;
-		question.open_size = atomic_load(&handle->size);
-		question.open_time_ns = atomic_load(&handle->time_ns);
-	}
-	walfs_ask(&question);
+	else
+		walfs_ask(&question);
 }
 
 /* --- readdir --------------------------------------------------------------------------- */
@@ -382,7 +304,7 @@ static bool add_fixed(struct listing *listing, fuse_ino_t ino, off_t after)
 		cookie = COOKIE_NAMES + (off_t)i;
 		segment = names[i].kind == WALFS_CURRENT ? wal_log_current(listing->fs->log) : 0;
 		if (names[i].parent == walfs_ino_kind(ino) && after < cookie &&
-		    !add(listing, names[i].name, node(names[i].kind, segment, 0), cookie))
+		    !add(listing, names[i].name, walfs_ino(names[i].kind, segment, 0), cookie))
 			return false;
 	}
 	return true;
@@ -405,7 +327,8 @@ static void add_segments(struct listing *listing, fuse_ino_t ino, off_t after)
 				wal_segment_name(last, name);
 			else
 				format_events_name(last, name);
-			if (!add(listing, name, node(kind, last, 0), COOKIE_SEGMENTS + (off_t)last))
+			if (!add(listing, name, walfs_ino(kind, last, 0),
+				 COOKIE_SEGMENTS + (off_t)last))
 				return;
 		}
 	} while (count == PAGE);

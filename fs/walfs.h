@@ -265,9 +265,11 @@ struct walfs_handle {
 	struct walfs *fs;
 	uint64_t id; /* what the kernel calls fh */
 	fuse_ino_t ino;
-	struct walfs_table_node by_ino;
+	struct walfs_table_node by_ino; /* if it can be read */
 	enum walfs_kind kind;
-	uint32_t segment;
+	/* Of `current`: the one that was active at the open. Fixed once that is answered. */
+	_Atomic uint32_t segment;
+	bool readable;
 	bool writable;
 	bool ends_in_error; /* a damaged segment's payload */
 	struct walfs_frame frame;
@@ -296,13 +298,13 @@ struct walfs_handles {
 	_Atomic(struct walfs_handle *) unopened;
 };
 
-/* Return: NULL without memory. */
-struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, bool writable);
+/* flags: of open(2). Return: NULL without memory. */
+struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, int flags);
 /* Return: NULL if there is no such handle. */
 struct walfs_handle *walfs_handle_get(struct walfs *fs, uint64_t id);
 /* Takes it out of the table; freed once its last read is done. */
 void walfs_handle_put(struct walfs_handle *handle);
-/* Return: the newest open handle of this inode, or NULL. */
+/* Return: of the handles of this inode that can be read, the one opened last; or NULL. */
 struct walfs_handle *walfs_handle_find(struct walfs *fs, fuse_ino_t ino);
 /* It was not opened after all, and will get no RELEASE. Any thread. */
 void walfs_handle_reject(struct walfs_handle *handle);
@@ -407,10 +409,17 @@ extern const struct fuse_lowlevel_ops walfs_operations;
 /* Until unmounted or told to stop. Return: 0 or -errno. */
 int walfs_loop(struct walfs *fs);
 
-/* --- tree.c -------------------------------------------------------------------- */
+/* --- inode.c ------------------------------------------------------------------- */
 
+/* segment: of `current`, the one that was active at the lookup; see walfs_question_aim(). */
+fuse_ino_t walfs_ino(enum walfs_kind kind, uint32_t segment, uint64_t lookup);
 enum walfs_kind walfs_ino_kind(fuse_ino_t ino);
 uint32_t walfs_ino_segment(fuse_ino_t ino);
+uint64_t walfs_ino_lookup(fuse_ino_t ino);
+/* The same after a restart, and different for current and the segment it becomes. */
+ino_t walfs_stat_ino(fuse_ino_t ino);
+
+/* --- question.c ---------------------------------------------------------------- */
 
 struct walfs_attribute;
 
@@ -422,7 +431,12 @@ struct walfs_question {
 	uint32_t segment;
 	/* Any thread; replies. */
 	void (*answer)(const struct walfs_question *question, const struct wal_segment_info *info);
-	bool is_open; /* getattr: then this answers if the segment is gone */
+	/*
+	 * Answers if the file is open and its segment gone; may be NULL: then it is about the
+	 * active one if it is of `current`, else ENOENT.
+	 */
+	void (*removed)(const struct walfs_question *question);
+	bool is_open; /* it is about an open file, of which this was known when it was read: */
 	uint64_t open_size, open_time_ns;
 	const struct walfs_attribute *attribute; /* xattr.c */
 	size_t size;				 /* xattr.c */
@@ -430,6 +444,13 @@ struct walfs_question {
 
 /* Asks a copy of question; replies with an error if there is no answer. */
 void walfs_ask(const struct walfs_question *question);
+/*
+ * Makes the question one about what the inode shows: of `current` the segment that the
+ * file which was opened last is read from, else the one that is active now.
+ */
+void walfs_question_aim(struct walfs_question *question, const struct walfs_handle *handle);
+
+/* --- tree.c -------------------------------------------------------------------- */
 
 void walfs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void walfs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
@@ -441,16 +462,19 @@ void walfs_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 
 /* --- stat.c ------------------------------------------------------------------------ */
 
-/* The same after a restart, and different for current and the segment it becomes. */
-ino_t walfs_stat_ino(fuse_ino_t ino);
+/* Type and permissions. */
+mode_t walfs_stat_mode(const struct walfs *fs, fuse_ino_t ino);
 struct stat walfs_stat_file(const struct walfs *fs, fuse_ino_t ino, uint64_t size,
 			    uint64_t time_ns);
 struct stat walfs_stat_directory(struct walfs *fs, fuse_ino_t ino);
 struct stat walfs_stat_report(struct walfs *fs, fuse_ino_t ino);
 struct stat walfs_stat_segment(const struct walfs *fs, fuse_ino_t ino,
 			       const struct wal_segment_info *info);
-/* Return: whether ino is `current` of the active segment, whose state is in memory. */
-bool walfs_stat_active(const struct walfs *fs, fuse_ino_t ino, struct stat *st);
+/*
+ * Makes ino a nodeid of the segment that `current` is now. Return: whether st is filled,
+ * because its state is in memory.
+ */
+bool walfs_stat_active(const struct walfs *fs, fuse_ino_t *ino, struct stat *st);
 
 /* --- open.c ------------------------------------------------------------------------ */
 

@@ -209,6 +209,12 @@ static bool start_check(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	return true;
 }
 
+static void aim(struct walfs_question *question)
+{
+	if (walfs_ino_kind(question->ino) == WALFS_CURRENT)
+		walfs_question_aim(question, NULL);
+}
+
 void walfs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct walfs_question question = {
@@ -220,6 +226,7 @@ void walfs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 		.size = size,
 	};
 
+	aim(&question);
 	if (question.attribute && question.segment)
 		walfs_ask(&question);
 	else if (!start_check(req, ino, name, size))
@@ -245,7 +252,7 @@ static void answer_list(const struct walfs_question *question, const struct wal_
 
 void walfs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	const struct walfs_question question = {
+	struct walfs_question question = {
 		.req = req,
 		.ino = ino,
 		.segment = walfs_ino_segment(ino),
@@ -253,6 +260,7 @@ void walfs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		.size = size,
 	};
 
+	aim(&question);
 	if (question.segment)
 		walfs_ask(&question);
 	else

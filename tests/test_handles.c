@@ -5,6 +5,7 @@
  */
 #include "fs/walfs.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +91,7 @@ START_TEST(many_handles_of_one_file_and_of_others_are_found_opened_and_closed_at
 	size_t i;
 
 	for (i = 0; i < MANY; i++) /* every other one is of file 7 */
-		handles[i] = walfs_handle_new(&fs, i % 2 ? 7 : 1000 + i, false);
+		handles[i] = walfs_handle_new(&fs, i % 2 ? 7 : 1000 + i, O_RDONLY);
 	before = fs.handles.by_ino.steps;
 	for (i = 0; i < MANY; i += 2)
 		ck_assert_ptr_eq(walfs_handle_find(&fs, 1000 + i), handles[i]);
@@ -110,17 +111,36 @@ START_TEST(many_handles_of_one_file_and_of_others_are_found_opened_and_closed_at
 }
 END_TEST
 
+START_TEST(the_one_that_is_found_was_opened_last_and_can_be_read)
+{
+	struct walfs_handle *writer = walfs_handle_new(&fs, 5, O_WRONLY | O_APPEND), *old, *last;
+
+	ck_assert_ptr_null(walfs_handle_find(&fs, 5));
+	old = walfs_handle_new(&fs, 5, O_RDONLY);
+	ck_assert_ptr_eq(walfs_handle_find(&fs, 5), old);
+	last = walfs_handle_new(&fs, 5, O_RDWR | O_APPEND);
+	walfs_handle_new(&fs, 5, O_WRONLY | O_APPEND);
+	ck_assert_ptr_eq(walfs_handle_find(&fs, 5), last);
+	walfs_handle_put(writer);
+	ck_assert_ptr_eq(walfs_handle_find(&fs, 5), last);
+	walfs_handle_put(last);
+	ck_assert_ptr_eq(walfs_handle_find(&fs, 5), old);
+	walfs_handle_put(old);
+	ck_assert_ptr_null(walfs_handle_find(&fs, 5));
+}
+END_TEST
+
 START_TEST(the_slot_of_a_closed_handle_is_used_again_and_its_old_number_is_not)
 {
 	struct walfs_handle *one, *two;
 	uint64_t old;
 
 	for (size_t i = 0; i < 200; i++)
-		handles[i] = walfs_handle_new(&fs, 5, false);
+		handles[i] = walfs_handle_new(&fs, 5, O_RDONLY);
 	one = handles[17];
 	old = one->id;
 	walfs_handle_put(one);
-	two = walfs_handle_new(&fs, 6, true);
+	two = walfs_handle_new(&fs, 6, O_RDWR | O_APPEND);
 	ck_assert_uint_eq((uint32_t)two->id, (uint32_t)old);
 	ck_assert_uint_ne(two->id, old);
 	ck_assert_ptr_null(walfs_handle_get(&fs, old));
@@ -138,6 +158,7 @@ int main(void)
 	tcase_add_test(
 		tests,
 		many_handles_of_one_file_and_of_others_are_found_opened_and_closed_at_once);
+	tcase_add_test(tests, the_one_that_is_found_was_opened_last_and_can_be_read);
 	tcase_add_test(tests,
 		       the_slot_of_a_closed_handle_is_used_again_and_its_old_number_is_not);
 	return test_main(suite);

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables are of common.sh
+# shellcheck disable=SC2164 # no name has blanks; set -e is on
+# shellcheck disable=SC2094,SC2317 # reading what is written is the point; functions are called by name
+#
+# `current` is one file, whichever of its many nodes a program holds.
+
+# turn_over LINE...: each in a segment of its own, and the first ones removed.
+turn_over() {
+	local line
+	for line; do
+		echo "$line" >>"$mnt/current"
+		rotate
+	done
+	soon test ! -e "$store/0000000001.wal"
+}
+
+case_a_node_that_is_held_leads_to_the_active_segment() {
+	mount_log keep_segments=1
+	echo first >>"$mnt/current"
+	python3 - "$mnt/current" <<-'PYTHON'
+		import os, sys
+		path = sys.argv[1]
+		held = os.open(path, os.O_PATH)
+		node = f'/proc/self/fd/{held}'
+		for i in range(5):
+		    with open(path, 'a') as log:
+		        log.write('x' * (i + 1) + '\n')
+		    os.setxattr(path, 'user.wal.rotate', b'')
+		    with open(node, 'a') as log:
+		        log.write(f'through it {i}\n')
+		    assert os.stat(node).st_ino == os.stat(path).st_ino
+		    assert os.stat(node).st_size == os.stat(path).st_size
+		    assert open(node).read() == open(path).read() == f'through it {i}\n'
+		    assert os.getxattr(node, 'user.wal.segment') == b'%d' % (i + 2)
+		    assert 'user.wal.last_event' in os.listxattr(node)
+	PYTHON
+	soon test ! -e "$store/0000000001.wal"
+}
+
+# As a container's one log file.
+case_root_current_can_be_bound_to_one_file() {
+	mount_log keep_segments=1
+	touch "$dir/app.log"
+	mount --bind "$mnt/current" "$dir/app.log"
+	echo first >>"$dir/app.log"
+	tail -n +1 -s 0.1 --max-unchanged-stats=1 -F "$dir/app.log" >"$dir/tailed" 2>"$dir/said" &
+	local tail=$!
+	remember "$tail"
+	soon grep -q first "$dir/tailed"
+	turn_over two three four
+	echo late >>"$dir/app.log"
+	same "through it" "$(cat "$dir/app.log")" late
+	same "in the log" "$(cat "$mnt/current")" late
+	soon grep -q late "$dir/tailed" # so it has opened the file anew
+	same "inode" "$(stat -c %i "$dir/app.log")" "$(stat -c %i "$mnt/current")"
+	kill "$tail"
+	wait "$tail" || true
+	umount "$dir/app.log"
+}
+
+# Nobody asks it for the segment that it was opened on: what it writes goes to the active one.
+case_a_writers_descriptor_shows_the_active_segment() {
+	mount_log
+	exec 3>>"$mnt/current" 4<"$mnt/current"
+	echo old >&3
+	rotate
+	echo new, and longer >&3
+	same writer "$(stat -L -c '%i %s' /proc/self/fd/3)" "$(stat -c '%i %s' "$mnt/current")"
+	same reader "$(stat -L -c %s /proc/self/fd/4)" 4
+	[ "$(stat -L -c %i /proc/self/fd/4)" != "$(stat -c %i "$mnt/current")" ]
+	# so cat and grep see that they would read what they write
+	refuses 'input file is output file' bash -c "cat '$mnt/current' >&3"
+	same attribute "$(getfattr --absolute-names --only-values -n user.wal.segment /proc/self/fd/3)" 2
+	same "the reader's" "$(getfattr --absolute-names --only-values -n user.wal.segment /proc/self/fd/4)" 1
+	same "the old one" "$(cat <&4)" old
+	exec 3>&- 4<&-
+}
+
+# Two files opened through one node: the size of one that is asked for by lseek() is its own.
+case_readers_of_one_node_read_each_its_segment() {
+	mount_log
+	echo first >>"$mnt/current"
+	python3 - "$mnt/current" <<-'PYTHON'
+		import os, sys
+		path = sys.argv[1]
+		old = os.open(path, os.O_RDONLY)
+		os.setxattr(path, 'user.wal.rotate', b'')
+		with open(path, 'a') as log:
+		    log.write('the second\n')
+		new = os.open(f'/proc/self/fd/{old}', os.O_RDONLY)
+		assert os.lseek(old, 0, os.SEEK_END) == 6
+		assert os.lseek(new, 0, os.SEEK_END) == 11
+		assert os.pread(old, 100, 0) == b'first\n'
+		assert os.pread(new, 100, 0) == b'the second\n'
+		assert os.fstat(new).st_ino == os.stat(path).st_ino
+		os.close(new)
+		assert os.fstat(old).st_size == 6 and os.fstat(old).st_ino != os.stat(path).st_ino
+	PYTHON
+}
+
+case_current_is_there_for_everybody_beside_fast_removal() {
+	mount_log segment_size=64K,block_size=4K,keep_segments=1,sync=none
+	python3 - "$mnt/current" <<-'PYTHON'
+		import os, sys
+		path = sys.argv[1]
+		held = os.open(path, os.O_PATH)
+		node = f'/proc/self/fd/{held}'
+		def append(path):
+		    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+		    os.write(fd, b'x' * 3000 + b'\n')
+		    os.close(fd)
+		def read(path):
+		    fd = os.open(path, os.O_RDONLY)
+		    os.fstat(fd)
+		    os.read(fd, 100)
+		    os.close(fd)
+		def look(path):
+		    os.stat(path)
+		    os.getxattr(path, 'user.wal.segment')
+		children = []
+		for what in (append, append, read, look):
+		    child = os.fork()
+		    if child == 0:
+		        try:
+		            for i in range(3000):
+		                what(path)
+		                what(node)
+		            os._exit(0)
+		        except OSError as error:
+		            print(what.__name__, i, error, file=sys.stderr)
+		            os._exit(1)
+		    children.append(child)
+		assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+	PYTHON
+	[ "$(jq .counters.removed_segments "$mnt/.walfs/status")" -gt 100 ]
+	unmount_log
+	"$walctl" verify "$store"
+}
+
+case_attributes_beside_a_reader_of_a_removed_segment_are_those_of_the_active_one() {
+	mount_log keep_segments=1
+	echo first >>"$mnt/current"
+	exec 3<"$mnt/current"
+	turn_over two three
+	same segment "$(getfattr --absolute-names --only-values -n user.wal.segment /proc/self/fd/3)" 3
+	same "its own" "$(stat -L -c '%s %h' /proc/self/fd/3)" '6 0'
+	exec 3<&-
+}
