@@ -121,6 +121,7 @@ EXTRA_test_telemetry := $(wildcard fs/opstats.c)
 EXTRA_test_busy_poll := fs/busy_poll.c
 EXTRA_test_lock_table := fs/lock_table.c fs/intervals.c fs/table.c
 EXTRA_test_handles := fs/handles.c fs/table.c
+EXTRA_test_inode := fs/inode.c
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call object,$(CORE_SRC))
@@ -178,9 +179,10 @@ $(FS_OBJ): PKG_CFLAGS = -pthread $(FUSE_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAG
 $(FS_OBJ): | need-fuse3 need-jansson need-libxxhash
 $(TEST_OBJ) $(SUPPORT_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS) $(XXHASH_CFLAGS)
 $(TEST_OBJ) $(SUPPORT_OBJ): | need-check
-# It looks at a part of the daemon, whose header wants FUSE's.
-$(call object,tests/test_frame.c tests/test_handles.c): PKG_CFLAGS += $(FUSE_CFLAGS)
-$(call object,tests/test_frame.c tests/test_handles.c): | need-fuse3
+# They look at a part of the daemon, whose header wants FUSE's.
+LOOK_AT_FS := $(call object,tests/test_frame.c tests/test_handles.c tests/test_inode.c)
+$(LOOK_AT_FS): PKG_CFLAGS += $(FUSE_CFLAGS)
+$(LOOK_AT_FS): | need-fuse3
 $(HELPER_OBJ) $(BENCH_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
 
 $(BUILD)/libwal.a: $(CORE_OBJ) $(BUILD)/sources

@@ -18,6 +18,9 @@
 #define SEGMENT_SHIFT 28
 #define LOOKUP_MASK ((UINT64_C(1) << SEGMENT_SHIFT) - 1)
 
+#define QUARTER_SHIFT 30
+#define FIRST_ONLY_ONCE 16 /* of the inodes of directories and reports */
+
 enum walfs_kind walfs_ino_kind(fuse_ino_t ino)
 {
 	return (enum walfs_kind)(ino >> KIND_SHIFT);
@@ -39,9 +42,28 @@ fuse_ino_t walfs_ino(enum walfs_kind kind, uint32_t segment, uint64_t lookup)
 	       (lookup & LOOKUP_MASK);
 }
 
+/*
+ * Below 2^32 for every index below 2^30, or a 32-bit program without large files gets
+ * EOVERFLOW from stat() and readdir(). The first quarter has what is there only once.
+ */
 ino_t walfs_stat_ino(fuse_ino_t ino)
 {
-	if (ino == FUSE_ROOT_ID)
-		return FUSE_ROOT_ID;
-	return (uint64_t)walfs_ino_kind(ino) << 32 | walfs_ino_segment(ino);
+	enum walfs_kind kind = walfs_ino_kind(ino);
+	uint32_t segment = walfs_ino_segment(ino);
+	uint64_t quarter;
+
+	switch (kind) {
+	case WALFS_SEALED:
+		quarter = 1;
+		break;
+	case WALFS_EVENTS:
+		quarter = 2;
+		break;
+	case WALFS_CURRENT:
+		quarter = 3;
+		break;
+	default:
+		return ino == FUSE_ROOT_ID ? FUSE_ROOT_ID : FIRST_ONLY_ONCE + kind;
+	}
+	return quarter << (segment < 1u << QUARTER_SHIFT ? QUARTER_SHIFT : 32) | segment;
 }

@@ -50,6 +50,26 @@ case_a_listing_says_what_a_lookup_says() {
 	diff "$dir/listed" "$dir/looked_up"
 }
 
+# A 32-bit program without large files gets EOVERFLOW for one that needs more bits.
+case_inodes_fit_32_bits_and_are_told_alike_and_apart() {
+	mount_log
+	segments 3
+	python3 - "$mnt" <<-'PYTHON'
+		import os, sys
+		seen = {}
+		def look(path):
+		    for entry in os.scandir(path):
+		        ino = os.stat(entry.path).st_ino
+		        assert entry.inode() == ino, (entry.path, entry.inode(), ino)
+		        assert ino < 1 << 32, (entry.path, ino)
+		        assert seen.setdefault(ino, entry.path) == entry.path, (entry.path, seen[ino])
+		        if entry.is_dir():
+		            look(entry.path)
+		look(sys.argv[1])
+		assert len(seen) >= 11, seen
+	PYTHON
+}
+
 case_after_a_listing_current_is_a_new_node_for_every_open() {
 	mount_log
 	segments 3
