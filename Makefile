@@ -122,6 +122,7 @@ EXTRA_test_busy_poll := fs/busy_poll.c
 EXTRA_test_lock_table := fs/lock_table.c fs/intervals.c fs/table.c
 EXTRA_test_handles := fs/handles.c fs/table.c
 EXTRA_test_inode := fs/inode.c
+EXTRA_test_probes := fs/probes.c
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call object,$(CORE_SRC))

@@ -297,6 +297,7 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 	note_start(fs);
 	pthread_mutex_init(&fs->reading, NULL);
 	pthread_mutex_init(&fs->checked.lock, NULL);
+	walfs_probes_init(&fs->probes);
 	pthread_mutex_init(&fs->sync_lock, NULL);
 	pthread_cond_init(&fs->sync_done, NULL);
 	return fs;
@@ -421,6 +422,7 @@ static int stop(struct walfs *fs)
 	if (fs->signal_fd >= 0)
 		close(fs->signal_fd);
 	walfs_checked_destroy(&fs->checked);
+	walfs_probes_destroy(&fs->probes);
 	pthread_mutex_destroy(&fs->reading);
 	pthread_mutex_destroy(&fs->sync_lock);
 	pthread_cond_destroy(&fs->sync_done);

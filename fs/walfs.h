@@ -29,6 +29,7 @@
 #include "busy_poll.h"
 #include "lock_table.h"
 #include "opstats.h"
+#include "probes.h"
 
 struct walfs;
 
@@ -351,8 +352,6 @@ struct walfs_checked {
 	struct walfs_strand strand;	     /* one check at a time */
 };
 
-#define WALFS_VALUE_MAX 256 /* of an attribute */
-
 /* "never", or the result of the last check and its time. Any thread. */
 void walfs_checked_text(struct walfs *fs, uint32_t segment, char text[WALFS_VALUE_MAX]);
 /* Replies to getxattr of user.wal.verify and user.wal.xxh128, later. */
@@ -381,6 +380,7 @@ struct walfs {
 	struct walfs_workers workers;
 	struct walfs_strand rotations; /* one at a time: each waits for a seal */
 	struct walfs_checked checked;
+	struct walfs_probes probes;
 	struct walfs_opstats opstats;
 	struct walfs_busy_poll busy_poll; /* the loop's */
 	uint64_t started_ns;	   /* CLOCK_REALTIME */

@@ -182,17 +182,44 @@ static bool is_never_there(const char *name)
 	return has_prefix(name, "system.") || has_prefix(name, "security.");
 }
 
+/* Return: whether who asks was told of another length; then text is what it was told of. */
+static bool as_told(const struct walfs_question *question, char text[WALFS_VALUE_MAX],
+		    size_t length)
+{
+	struct walfs_probes *probes = &walfs_of(question->req)->probes;
+	bool is_current = walfs_ino_kind(question->ino) == WALFS_CURRENT;
+	const struct walfs_probe_key key = {
+		.thread = (uint64_t)fuse_req_ctx(question->req)->pid,
+		/* whichever segment that is by now */
+		.file = is_current ? walfs_ino(WALFS_CURRENT, 0, 0) : question->ino,
+		.attribute = question->attribute,
+	};
+	uint64_t now_ns = walfs_clock_ns(CLOCK_MONOTONIC);
+	char told[WALFS_VALUE_MAX];
+
+	if (!question->size) {
+		walfs_probes_note(probes, &key, text, length, now_ns);
+		return false;
+	}
+	if (!walfs_probes_take(probes, &key, told, question->size, now_ns) ||
+	    length == question->size)
+		return false;
+	memcpy(text, told, question->size);
+	return true;
+}
+
 static void answer_get(const struct walfs_question *question, const struct wal_segment_info *info)
 {
 	char text[WALFS_VALUE_MAX];
 	int length = question->attribute->format(walfs_of(question->req), info, text);
 
-	if (length < 0)
+	if (length < 0) {
 		fuse_reply_err(question->req, -length);
-	else if (!question->size && info->state == WAL_ACTIVE)
-		fuse_reply_xattr(question->req, WALFS_VALUE_MAX); /* it may grow until it is read */
-	else
-		walfs_reply_value(question->req, text, (size_t)length, question->size);
+		return;
+	}
+	if (as_told(question, text, (size_t)length))
+		length = (int)question->size;
+	walfs_reply_value(question->req, text, (size_t)length, question->size);
 }
 
 /* Return: whether the name was one of the two that cost a read of the whole segment. */

@@ -48,6 +48,39 @@ case_attributes_of_current_are_live() {
 	gives ENODATA getxattr "$mnt/current" user.wal.rotate 100
 }
 
+# How long a value is, asked for as rsync -X and cp -a do: it is read with just that room.
+case_the_size_of_a_listed_attribute_is_exact() {
+	mount_log
+	seq 1 9 >>"$mnt/current"
+	rotate
+	seq 1 9 >>"$mnt/current"
+	python3 - "$mnt/current" "$mnt/0000000001.wal" "$mnt/events/0000000001.log" <<-'PYTHON'
+		import ctypes, os, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		def get(name, room):
+		    value = ctypes.create_string_buffer(room)
+		    got = libc.getxattr(path.encode(), name.encode(), value if room else None, room)
+		    assert got >= 0, (path, name, room, os.strerror(ctypes.get_errno()))
+		    return got, value.raw[:got] if room else b''
+		for path in sys.argv[1:]:
+		    for name in os.listxattr(path):
+		        told = get(name, 0)[0]
+		        assert get(name, told)[0] == told, (path, name)
+		# values that grow in between are as they were when their size was asked for
+		path = sys.argv[1]
+		for name in ('events', 'last_event'):
+		    name = 'user.wal.' + name
+		    was = os.getxattr(path, name)
+		    told = get(name, 0)[0]
+		    with open(path, 'a') as log:
+		        log.write('more\n' * 10 ** (told + 1))
+		    assert get(name, told) == (told, was), (name, was)
+		    assert len(os.getxattr(path, name)) > told, name
+		    assert libc.getxattr(path.encode(), name.encode(), ctypes.create_string_buffer(told), told) < 0
+		    assert ctypes.get_errno() == 34, name
+	PYTHON
+}
+
 case_unknown_and_foreign_attributes_have_their_errno() {
 	mount_log
 	echo x >>"$mnt/current"
