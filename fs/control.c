@@ -5,6 +5,7 @@
  * remember it for the life of the mount.
  */
 #include <errno.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -75,18 +76,35 @@ void walfs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct
 		fuse_reply_err(req, ENOTTY);
 }
 
-/* --- refusals ------------------------------------------------------------------------- */
+/* --- fallocate ------------------------------------------------------------------------ */
 
+/*
+ * An append-only file may be allocated ahead, and made longer with zeros. A segment is
+ * allocated when it is prepared: so there is nothing to do as far as it goes. Zeros that
+ * nobody wrote are no events.
+ */
 void walfs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		     struct fuse_file_info *fi)
 {
+	struct wal_log *log = walfs_of(req)->log;
+	struct wal_segment_info info;
+	uint64_t end = (uint64_t)offset + (uint64_t)length, limit;
+	int error = wal_log_segment_known(log, wal_log_current(log), &info);
+
 	(void)ino;
-	(void)mode;
-	(void)offset;
-	(void)length;
 	(void)fi;
-	fuse_reply_err(req, EPERM);
+	if (error) {
+		fuse_reply_err(req, EIO);
+		return;
+	}
+	limit = mode & FALLOC_FL_KEEP_SIZE ? info.file_bytes : info.payload_bytes;
+	if (mode & ~FALLOC_FL_KEEP_SIZE || end > limit)
+		fuse_reply_err(req, EPERM);
+	else
+		fuse_reply_err(req, 0);
 }
+
+/* --- refusals ------------------------------------------------------------------------- */
 
 void walfs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {

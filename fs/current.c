@@ -176,14 +176,21 @@ void walfs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fi
 /* --- setattr ------------------------------------------------------------------------ */
 
 #define SET_TIMES (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
-#define SET_FORBIDDEN \
-	(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE)
+
+/* Scripts that start containers chown and chmod all there is, to what it has already. */
+static bool changes_owner_or_mode(const struct walfs *fs, fuse_ino_t ino, const struct stat *attr,
+				  int to_set)
+{
+	mode_t mode = walfs_stat_mode(fs, ino);
+
+	return (to_set & FUSE_SET_ATTR_MODE && (attr->st_mode ^ mode) & 07777) ||
+	       (to_set & FUSE_SET_ATTR_UID && attr->st_uid != fs->options.uid) ||
+	       (to_set & FUSE_SET_ATTR_GID && attr->st_gid != fs->options.gid);
+}
 
 /* A plain touch(1) is allowed on an append-only file; a log's times are its events'. */
 static bool is_touch(int to_set)
 {
-	if (to_set & SET_FORBIDDEN)
-		return false;
 	if (to_set & FUSE_SET_ATTR_ATIME && !(to_set & FUSE_SET_ATTR_ATIME_NOW))
 		return false;
 	return !(to_set & FUSE_SET_ATTR_MTIME) || to_set & FUSE_SET_ATTR_MTIME_NOW;
@@ -192,9 +199,9 @@ static bool is_touch(int to_set)
 void walfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		   struct fuse_file_info *fi)
 {
-	(void)attr;
-	if (to_set & (SET_FORBIDDEN | SET_TIMES) &&
-	    !(walfs_ino_kind(ino) == WALFS_CURRENT && is_touch(to_set)))
+	if (to_set & FUSE_SET_ATTR_SIZE ||
+	    changes_owner_or_mode(walfs_of(req), ino, attr, to_set) ||
+	    (to_set & SET_TIMES && !(walfs_ino_kind(ino) == WALFS_CURRENT && is_touch(to_set))))
 		fuse_reply_err(req, EPERM);
 	else
 		walfs_getattr(req, ino, fi);

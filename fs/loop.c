@@ -44,8 +44,8 @@ const struct fuse_lowlevel_ops walfs_operations = {
 	.flock = walfs_flock,
 	.statfs = walfs_statfs,
 	.ioctl = walfs_ioctl,
-	/* refused, every one of them */
 	.fallocate = walfs_fallocate,
+	/* refused, every one of them */
 	.mknod = walfs_mknod,
 	.mkdir = walfs_mkdir,
 	.unlink = walfs_unlink,

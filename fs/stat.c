@@ -15,11 +15,27 @@ static struct timespec to_timespec(uint64_t time_ns)
 	};
 }
 
-static struct stat stat_base(const struct walfs *fs, fuse_ino_t ino, mode_t mode, uint64_t time_ns)
+mode_t walfs_stat_mode(const struct walfs *fs, fuse_ino_t ino)
+{
+	mode_t readable = fs->options.mode & 0444;
+
+	switch (walfs_ino_kind(ino)) {
+	case WALFS_ROOT:
+	case WALFS_EVENTS_DIR:
+	case WALFS_REPORT_DIR:
+		return S_IFDIR | readable | readable >> 2;
+	case WALFS_CURRENT:
+		return S_IFREG | fs->options.mode;
+	default:
+		return S_IFREG | readable;
+	}
+}
+
+static struct stat stat_base(const struct walfs *fs, fuse_ino_t ino, uint64_t time_ns)
 {
 	struct stat st = {
 		.st_ino = walfs_stat_ino(ino),
-		.st_mode = mode,
+		.st_mode = walfs_stat_mode(fs, ino),
 		.st_nlink = 1,
 		.st_uid = fs->options.uid,
 		.st_gid = fs->options.gid,
@@ -32,12 +48,8 @@ static struct stat stat_base(const struct walfs *fs, fuse_ino_t ino, mode_t mode
 
 struct stat walfs_stat_file(const struct walfs *fs, fuse_ino_t ino, uint64_t size, uint64_t time_ns)
 {
-	mode_t mode = fs->options.mode;
-	struct stat st;
+	struct stat st = stat_base(fs, ino, time_ns);
 
-	if (walfs_ino_kind(ino) != WALFS_CURRENT)
-		mode &= 0444;
-	st = stat_base(fs, ino, S_IFREG | mode, time_ns);
 	st.st_size = (off_t)size;
 	/* events/ takes no space of its own */
 	if (walfs_ino_kind(ino) != WALFS_EVENTS)
@@ -48,13 +60,12 @@ struct stat walfs_stat_file(const struct walfs *fs, fuse_ino_t ino, uint64_t siz
 /* A directory's time is that of the last rotation. */
 struct stat walfs_stat_directory(struct walfs *fs, fuse_ino_t ino)
 {
-	mode_t mode = fs->options.mode & 0444;
 	struct wal_segment_info info;
 	struct stat st;
 
 	if (wal_log_segment_known(fs->log, wal_log_current(fs->log), &info))
 		info.created_ns = 0;
-	st = stat_base(fs, ino, S_IFDIR | mode | mode >> 2, info.created_ns);
+	st = stat_base(fs, ino, info.created_ns);
 	st.st_nlink = ino == FUSE_ROOT_ID ? 4 : 2;
 	return st;
 }

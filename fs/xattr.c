@@ -323,7 +323,7 @@ void walfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	(void)flags;
 	if (walfs_ino_kind(ino) != WALFS_CURRENT || strcmp(name, PREFIX "rotate") != 0 ||
 	    (uid != 0 && uid != fs->options.uid)) {
-		fuse_reply_err(req, EPERM);
+		fuse_reply_err(req, is_never_there(name) ? EOPNOTSUPP : EPERM);
 		return;
 	}
 	rotate = calloc(1, sizeof(*rotate));
@@ -339,6 +339,5 @@ void walfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 void walfs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	(void)ino;
-	(void)name;
-	fuse_reply_err(req, EPERM);
+	fuse_reply_err(req, is_never_there(name) ? EOPNOTSUPP : EPERM);
 }

@@ -125,9 +125,10 @@ static int cmd_ftruncate(char **arg)
 	return say(ftruncate(append_fd(arg[0]), 0));
 }
 
+/* fallocate PATH MODE END */
 static int cmd_fallocate(char **arg)
 {
-	return say(fallocate(append_fd(arg[0]), atoi(arg[1]), 0, 4096));
+	return say(fallocate(append_fd(arg[0]), atoi(arg[1]), 0, atol(arg[2])));
 }
 
 static int cmd_rename(char **arg)
@@ -167,12 +168,12 @@ static int cmd_mknod(char **arg)
 
 static int cmd_chmod(char **arg)
 {
-	return say(chmod(arg[0], 0600));
+	return say(chmod(arg[0], (mode_t)strtoul(arg[1], NULL, 8)));
 }
 
 static int cmd_chown(char **arg)
 {
-	return say(chown(arg[0], getuid(), getgid()));
+	return say(chown(arg[0], (uid_t)atol(arg[1]), (gid_t)atol(arg[2])));
 }
 
 static int cmd_utimes(char **arg)
@@ -594,7 +595,7 @@ static const struct command commands[] = {
 	{"write-without-append", 1, cmd_write_without_append},
 	{"truncate", 2, cmd_truncate},
 	{"ftruncate", 1, cmd_ftruncate},
-	{"fallocate", 2, cmd_fallocate},
+	{"fallocate", 3, cmd_fallocate},
 	{"rename", 2, cmd_rename},
 	{"link", 2, cmd_link},
 	{"symlink", 1, cmd_symlink},
@@ -602,8 +603,8 @@ static const struct command commands[] = {
 	{"mkdir", 1, cmd_mkdir},
 	{"rmdir", 1, cmd_rmdir},
 	{"mknod", 1, cmd_mknod},
-	{"chmod", 1, cmd_chmod},
-	{"chown", 1, cmd_chown},
+	{"chmod", 2, cmd_chmod},
+	{"chown", 3, cmd_chown},
 	{"utimes", 2, cmd_utimes},
 	{"setflags", 1, cmd_setflags},
 	{"getflags", 1, cmd_getflags},

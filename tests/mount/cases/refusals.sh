@@ -23,11 +23,13 @@ case_current_behaves_as_chattr_a() {
 	gives EPERM truncate current 0
 	gives EPERM truncate current 100000
 	gives EPERM ftruncate current
-	gives EPERM fallocate current 0
-	gives EPERM fallocate current 3
-	gives EOPNOTSUPP fallocate current 8
-	gives EPERM chmod current
-	gives EPERM chown current
+	gives EPERM fallocate current 3 5
+	gives EPERM fallocate current 16 5
+	gives EOPNOTSUPP fallocate current 8 5
+	gives EPERM chmod current 600
+	gives EPERM chmod current 750
+	gives EPERM chown current 12345 "$(id -g)"
+	gives EPERM chown current "$(id -u)" 12345
 	gives EPERM setflags current
 	gives ENOTTY ioctl current
 	gives ENODEV mmap current
@@ -37,6 +39,41 @@ case_current_behaves_as_chattr_a() {
 	gives a getflags current
 	same content "$(cat current)" kept
 	cd /
+}
+
+# As of a file of ext4 with chattr +a, as far as there is nothing to be written for it.
+case_fallocate_succeeds_where_there_is_nothing_to_do() {
+	mount_log
+	echo kept >>"$mnt/current"
+	cd "$mnt"
+	gives ok fallocate current 0 5
+	gives EPERM fallocate current 0 6
+	gives ok fallocate current 1 6
+	gives ok fallocate current 1 500000
+	gives EPERM fallocate current 1 100000000
+	same content "$(cat current)" kept
+	same size "$(stat -c %s current)" 5
+	cd /
+}
+
+# What start scripts of containers do, and a change to nothing is none.
+case_owner_and_mode_can_be_set_to_what_they_are() {
+	mount_log
+	echo kept >>"$mnt/current"
+	rotate
+	local name uid gid before
+	uid=$(id -u) gid=$(id -g)
+	before=$(stat -c '%n %a %u %g %Y' "$mnt" "$mnt"/* "$mnt"/events/*)
+	chown -R "$uid:$gid" "$mnt"
+	chmod -R u+r "$mnt"
+	for name in current 0000000001.wal events/0000000001.log events . .walfs .walfs/status; do
+		gives ok chown "$mnt/$name" "$uid" "$gid"
+		gives ok chmod "$mnt/$name" "$(stat -c %a "$mnt/$name")"
+		gives EPERM chmod "$mnt/$name" 777
+		gives EPERM chmod "$mnt/$name" 4640
+		gives EPERM chown "$mnt/$name" 12345 "$gid"
+	done
+	same "after all that" "$(stat -c '%n %a %u %g %Y' "$mnt" "$mnt"/* "$mnt"/events/*)" "$before"
 }
 
 case_names_cannot_be_changed() {
@@ -83,8 +120,8 @@ case_sealed_files_behave_as_chattr_i() {
 		gives "$denied" open "$name" wronly,append
 		gives "$denied" open "$name" wronly,trunc
 		gives "$denied" truncate "$name" 0
-		gives EPERM chmod "$name"
-		gives EPERM chown "$name"
+		gives EPERM chmod "$name" 640
+		gives EPERM chown "$name" 12345 12345
 		gives EPERM utimes "$name" now
 		gives EPERM utimes "$name" past
 		gives "$denied" setxattr "$name" user.wal.rotate

@@ -285,8 +285,8 @@ case_reports_cannot_be_changed() {
 		gives "$denied" open "$name" wronly,append
 		gives "$denied" open "$name" wronly,trunc
 		gives "$denied" truncate "$name" 0
-		gives EPERM chmod "$name"
-		gives EPERM chown "$name"
+		gives EPERM chmod "$name" 640
+		gives EPERM chown "$name" 12345 12345
 		gives EPERM utimes "$name" now
 		gives "$denied" unlink "$name"
 		gives "$denied" rename "$name" other
