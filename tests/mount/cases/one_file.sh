@@ -148,3 +148,92 @@ case_attributes_beside_a_reader_of_a_removed_segment_are_those_of_the_active_one
 	same "its own" "$(stat -L -c '%s %h' /proc/self/fd/3)" '6 0'
 	exec 3<&-
 }
+
+# The kernel counts where a descriptor is over all that was written through it, and holds
+# that against the limit of a file's size: until the program, or anyone, looks at its size.
+case_a_writer_that_looks_at_the_size_never_meets_a_limit_of_it() {
+	mount_log
+	(
+		ulimit -f 4096
+		python3 - "$mnt/current" <<-'PYTHON'
+			import os, signal, sys
+			signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+			fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+			line = b'x' * 1023 + b'\n'
+			for i in range(8192):
+			    assert os.write(fd, line) == len(line)
+			    if i % 512 == 0:
+			        os.fstat(fd)
+		PYTHON
+	)
+	same lines "$(events_of)" "$(wc -l <"$mnt/current")"
+	same all "$(cat "$mnt"/events/*.log "$mnt/current" | wc -c)" 8388608
+}
+
+# splice() and sendfile() read through the page cache, as far as the file's size went when
+# somebody last looked at it: then they see all, and nothing that is not there.
+case_splice_sees_what_there_was_when_the_size_was_looked_at() {
+	mount_log
+	python3 - "$mnt/current" <<-'PYTHON'
+		import os, sys
+		path = sys.argv[1]
+		def append(text):
+		    with open(path, 'ab') as log:
+		        log.write(text)
+		def take(fd):
+		    got = b''
+		    while n := os.splice(fd, out, 65536):
+		        got += os.read(into, n)
+		    return got
+		into, out = os.pipe()
+		append(b'first\n')
+		fd = os.open(path, os.O_RDONLY)
+		assert take(fd) == b'first\n'
+		for i in range(2000):
+		    append(b'line %d\n' % i)
+		    os.fstat(fd)
+		    assert take(fd) == b'line %d\n' % i, i
+		# without a look at it for each: O_DIRECT goes past the page cache
+		fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+		os.lseek(fd, 0, os.SEEK_END)
+		for i in range(100):
+		    append(b'direct %d\n' % i)
+		    assert take(fd) == b'direct %d\n' % i, i
+	PYTHON
+}
+
+# What documents say of inotify: the file itself is silent, as each open is a node of its own.
+case_a_watch_of_the_directory_tells_of_appends_and_one_of_the_file_does_not() {
+	mount_log
+	exec 3>>"$mnt/current"
+	python3 - "$mnt" <<-'PYTHON'
+		import ctypes, os, struct, sys
+		libc = ctypes.CDLL(None)
+		def watch(path):
+		    fd = libc.inotify_init1(os.O_NONBLOCK)
+		    assert libc.inotify_add_watch(fd, path.encode(), 0x2) >= 0 # IN_MODIFY
+		    return fd
+		def names(fd):
+		    try:
+		        got = os.read(fd, 4096)
+		    except BlockingIOError:
+		        return []
+		    found = []
+		    while got:
+		        length = struct.unpack_from('iIII', got)[3]
+		        found.append(got[16:16 + length].rstrip(b'\0').decode())
+		        got = got[16 + length:]
+		    return found
+		directory, file = watch(sys.argv[1]), watch(sys.argv[1] + '/current')
+		for i in range(2):
+		    with open(sys.argv[1] + '/current', 'a') as log:
+		        log.write('x\n')
+		    assert set(names(directory)) == {'current'}
+		    os.write(3, b'through a descriptor that was open before\n')
+		    assert set(names(directory)) == {'current'}
+		    os.setxattr(sys.argv[1] + '/current', 'user.wal.rotate', b'')
+		    assert names(directory) == []
+		assert names(file) == []
+	PYTHON
+	exec 3>&-
+}
