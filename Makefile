@@ -68,6 +68,7 @@ LINK = $(CC) $(CFLAGS) $(SANITIZER) -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as
 
 # --- what is needed of the system --------------------------------------------
 
+comma := ,
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 
@@ -87,18 +88,36 @@ DEBIAN_jansson := libjansson-dev
 DEBIAN_check := check
 DEBIAN_libxxhash := libxxhash-dev
 
-need-%:
-	@command -v $(firstword $(CC)) >/dev/null || { \
-	    echo "walfs: there is no $(firstword $(CC)); on Debian: apt-get install gcc libc6-dev" >&2; exit 1; }
+# The oldest that do: README.md says them, too, and why.
+MIN_fuse3 := 3.10
+MIN_jansson := 2.11
+MIN_libxxhash := 0.8.1
+MIN_check := 0.15
+MIN_glibc := 2.34
+
+need-%: need-libc
 	@command -v pkg-config >/dev/null || { \
 	    echo "walfs: there is no pkg-config; on Debian: apt-get install pkg-config" >&2; exit 1; }
 	@pkg-config --exists $* || { \
 	    echo "walfs: pkg-config finds no $*; on Debian: apt-get install $(DEBIAN_$*)" \
 	         "(./scripts/setup installs all that is missing)" >&2; exit 1; }
+	@pkg-config --atleast-version=$(MIN_$*) $* || { \
+	    echo "walfs: $* $$(pkg-config --modversion $*) is too old: this needs $(MIN_$*) or newer" \
+	         "(README.md lists what is needed)" >&2; exit 1; }
+
+# (Another C library than glibc is not asked for its version.)
+need-libc: export LIBC_TEXT = \#include <features.h>\n\#if defined(__GLIBC__) \
+	&& !__GLIBC_PREREQ($(subst .,$(comma),$(MIN_glibc)))\n\#error\n\#endif\n
+need-libc:
+	@command -v $(firstword $(CC)) >/dev/null || { \
+	    echo "walfs: there is no $(firstword $(CC)); on Debian: apt-get install gcc libc6-dev" >&2; exit 1; }
+	@printf "$$LIBC_TEXT" | $(CC) -E -x c - >/dev/null 2>&1 || { \
+	    echo "walfs: $(firstword $(CC)) finds no C library, or a glibc that is too old: this needs" \
+	         "$(MIN_glibc) or newer; on Debian: apt-get install libc6-dev" >&2; exit 1; }
 
 need-clang:
 	@command -v $(CLANG) >/dev/null || { \
-	    echo "walfs: there is no $(CLANG); on Debian: apt-get install clang libclang-rt-14-dev" >&2; exit 1; }
+	    echo "walfs: there is no $(CLANG); on Debian: apt-get install clang libclang-rt-dev" >&2; exit 1; }
 
 # --- sources -----------------------------------------------------------------
 
