@@ -533,7 +533,7 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 	const struct resume_mark mark = mark_resume(log);
 	size_t done = 0;
 	int err = log->resume_due ? append_resume(log, now) : 0;
-	bool roomy;
+	bool roomy, unsettled = false;
 
 	roomy = !err && surely_fits(log, batch);
 	while (!err && done < batch->count) {
@@ -544,15 +544,18 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 		done++;
 	}
 	wal_segment_writer_write_out(&log->writer);
-	if (wal_segment_writer_has_fault(&log->writer))
+	if (wal_segment_writer_has_fault(&log->writer)) {
 		err = settle_batch(log, batch, &mark, hold, &done);
-	else if (log->writing_error && done > 0)
+		unsettled = err == -EIO;
+	} else if (log->writing_error && done > 0) {
 		wal_log_note_writing(log, 0);
+	}
 	if (done == 0)
 		return err;
 	if (hold)
 		hold->cost_bytes = 0;
-	if (err == -EIO)
+	/* (That the next segment has an error is no error of what is in this one.) */
+	if (unsettled)
 		return -EIO;
 	count_appended(log, batch, done);
 	return (ssize_t)done;
