@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "core/shared_files.h"
 #include "core/committer.h"
 #include "core/meta_coordinator.h"
 #include "core/recovery.h"
@@ -59,6 +60,7 @@ struct wal_log {
 	const struct wal_io *io;
 	char *path;
 	int dirfd;
+	struct wal_shared_files files; /* of readers; has a lock of its own */
 	bool read_only;		      /* asked for */
 	struct wal_log_options asked; /* for recovery; path is the one above */
 

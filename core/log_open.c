@@ -484,6 +484,7 @@ static struct wal_log *new_log(const struct wal_log_options *options)
 	log->writer.fd = -1;
 	log->committer.last = &log->committer.first;
 	pthread_mutex_init(&log->lock, NULL);
+	wal_shared_files_init(&log->files, options->read_files);
 	return log;
 }
 
@@ -492,6 +493,7 @@ static void free_log(struct wal_log *log)
 	wal_log_clear_entries(log);
 	if (log->dirfd >= 0)
 		close(log->dirfd); /* and with it the lock on the store */
+	wal_shared_files_destroy(&log->files);
 	pthread_mutex_destroy(&log->lock);
 	free(log->path);
 	free(log);

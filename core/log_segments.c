@@ -606,8 +606,8 @@ static int open_live(int fd, uint32_t index, const struct wal_tail *tail,
 	return fd;
 }
 
-int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
-			struct wal_segment_reader **reader, struct wal_fault *fault)
+static int open_any(struct wal_log *log, uint32_t index, unsigned flags,
+		    struct wal_segment_reader **reader, struct wal_fault *fault)
 {
 	struct wal_tail tail;
 	int err, fd;
@@ -623,6 +623,25 @@ int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
 	if (fault)
 		*fault = other_log_fault(index);
 	return -EUCLEAN;
+}
+
+int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
+			struct wal_segment_reader **reader, struct wal_fault *fault)
+{
+	int err = open_any(log, index, flags, reader, fault);
+
+	/* O_DIRECT is the descriptor's: who reads so has one of its own */
+	if (err || wal_segment_reader_is_direct(*reader))
+		return err;
+	err = wal_segment_reader_share(*reader, &log->files);
+	if (!err)
+		return 0;
+	wal_segment_reader_close(*reader);
+	*reader = NULL;
+	if (fault)
+		*fault = (struct wal_fault){
+			.kind = WAL_FAULT_IO, .segment = index, .block = WAL_NO_BLOCK};
+	return err;
 }
 
 int wal_log_reader_refresh(struct wal_log *log, struct wal_segment_reader *reader)

@@ -71,11 +71,27 @@ int wal_reader_block_start(struct wal_segment_reader *r, uint32_t index,
 	return kind ? wal_reader_fault(r, kind, index, offset, "%s", "") : 0;
 }
 
+int wal_reader_make_block(struct wal_segment_reader *r)
+{
+	void *block;
+
+	if (r->block)
+		return 0;
+	if (posix_memalign(&block, WAL_DIRECT_ALIGN, r->header.block_size))
+		return -ENOMEM;
+	r->block = block;
+	return 0;
+}
+
 static int read_block(struct wal_segment_reader *r, uint32_t index, size_t size)
 {
 	uint64_t offset = wal_block_offset(r->header.block_size, index);
-	ssize_t n = wal_pread_full(r->fd, r->block, size, (off_t)offset);
+	int err = wal_reader_make_block(r);
+	ssize_t n;
 
+	if (err)
+		return wal_reader_io_fault(r, offset, err);
+	n = wal_pread_full(r->fd, r->block, size, (off_t)offset);
 	r->loaded = WAL_NO_BLOCK;
 	if (n < 0)
 		return wal_reader_io_fault(r, offset, (int)n);

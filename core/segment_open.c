@@ -250,19 +250,6 @@ static int check_seal(struct wal_segment_reader *r, const struct headers *h)
 	return check_reserved(r);
 }
 
-static int allocate_block(struct wal_segment_reader *r)
-{
-	void *block;
-
-	free(r->block);
-	r->block = NULL;
-	r->loaded = WAL_NO_BLOCK;
-	if (posix_memalign(&block, WAL_DIRECT_ALIGN, r->header.block_size))
-		return -ENOMEM;
-	r->block = block;
-	return 0;
-}
-
 static int keep_block(void *ctx, const struct wal_block_header *header,
 		      const struct wal_disk_block_header *disk, const uint8_t *stored)
 {
@@ -496,8 +483,10 @@ static int parse_header_area(struct wal_segment_reader *r, uint32_t index,
 		return wal_reader_fault(r, h.active_kind, WAL_NO_BLOCK, 0, "%s", "active header");
 	r->header = sealed ? sealed_header(&h) : h.active;
 	err = check_index(r, index);
-	if (!err)
-		err = allocate_block(r);
+	if (!err) {
+		wal_segment_reader_rest(r); /* the block it has may be of another size */
+		err = wal_reader_make_block(r);
+	}
 	if (err)
 		return err;
 	if (!h.has_seal || (tail && !sealed)) /* with a tail: what is half written, if anything */
@@ -590,12 +579,29 @@ void wal_segment_reader_close(struct wal_segment_reader *r)
 {
 	if (!r)
 		return;
-	if (r->fd >= 0)
+	if (r->shared)
+		wal_shared_file_put(r->shared);
+	else if (r->fd >= 0)
 		close(r->fd);
 	free(r->area);
 	free(r->block);
 	free(r->blocks);
 	free(r);
+}
+
+int wal_segment_reader_share(struct wal_segment_reader *r, struct wal_shared_files *files)
+{
+	int err = wal_shared_file_get(files, r->fd, &r->shared);
+
+	r->fd = err ? -1 : r->shared->fd;
+	return err;
+}
+
+void wal_segment_reader_rest(struct wal_segment_reader *r)
+{
+	free(r->block);
+	r->block = NULL;
+	r->loaded = WAL_NO_BLOCK;
 }
 
 const struct wal_segment_info *wal_segment_reader_info(const struct wal_segment_reader *r)

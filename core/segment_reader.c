@@ -189,14 +189,15 @@ int wal_segment_reader_seek_payload(struct wal_segment_reader *r, uint64_t offse
  */
 static size_t copy_whole_events(struct wal_segment_reader *r, uint8_t *buf, size_t size)
 {
-	const uint8_t *data = r->block + WAL_BLOCK_HEADER;
 	struct wal_cursor *cursor = &r->cursor;
 	struct wal_found found;
+	const uint8_t *data;
 	size_t done = 0;
 
 	/* (The first event of a block is the one whose own checksum is looked at.) */
 	if (!r->sealed || r->loaded != cursor->block || !cursor->entered || cursor->at == 0)
 		return 0;
+	data = r->block + WAL_BLOCK_HEADER;
 	while (wal_record_parse(data, cursor->at, r->start.used_bytes, 0, 0, 0, false, &found) ==
 		       WAL_FAULT_NONE &&
 	       !(found.flags & WAL_EVENT_META) && found.size <= size - done) {

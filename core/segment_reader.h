@@ -5,6 +5,7 @@
 
 #include "core/format.h"
 #include "core/io.h"
+#include "core/shared_files.h"
 #include "core/walk.h"
 
 struct wal_cursor {
@@ -17,10 +18,11 @@ struct wal_cursor {
 
 struct wal_segment_reader {
 	int fd;
+	struct wal_shared_file *shared; /* whose descriptor that is; NULL: the reader's own */
 	bool direct;
 	uint64_t file_bytes;
 	uint8_t *area;		       /* the header area */
-	uint8_t *block;		       /* one block, checked */
+	uint8_t *block;		       /* one block, checked; NULL: at rest */
 	uint32_t loaded;	       /* which, or WAL_NO_BLOCK */
 	struct wal_block_header start; /* of the loaded block */
 
@@ -38,6 +40,12 @@ struct wal_segment_reader {
 	struct wal_segment_info info;
 	struct wal_fault fault;
 };
+
+/*
+ * Goes on with the descriptor that all readers of the file share, in place of its own.
+ * Return: 0; -EMFILE, -ENOMEM: it can only be closed then.
+ */
+int wal_segment_reader_share(struct wal_segment_reader *reader, struct wal_shared_files *files);
 
 /* The unsealed segment goes to this tail now; NULL: no change. Same thread as the reader. */
 void wal_segment_reader_set_tail(struct wal_segment_reader *reader, const struct wal_tail *tail);
@@ -62,6 +70,8 @@ uint32_t wal_reader_block_limit(const struct wal_segment_reader *r);
 /* What a block starts with, without reading the block. Return: 0 or the fault's errno. */
 int wal_reader_block_start(struct wal_segment_reader *r, uint32_t index,
 			   struct wal_block_header *start);
+/* Makes room for r->block, if there is none. Return: 0; -ENOMEM. */
+int wal_reader_make_block(struct wal_segment_reader *r);
 /* Makes it r->block, checked, and r->start. Return: 0 or the fault's errno. */
 int wal_reader_load_block(struct wal_segment_reader *r, uint32_t index);
 /* The same for bytes that are handed out as they are in the file. */

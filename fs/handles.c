@@ -79,6 +79,7 @@ struct walfs_handle *walfs_handle_get(struct walfs *fs, uint64_t id)
 
 static void destroy(struct walfs_handle *handle)
 {
+	walfs_reader_begin(handle);
 	if (handle->reader)
 		wal_segment_reader_close(handle->reader);
 	walfs_report_destroy(&handle->report);

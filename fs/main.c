@@ -6,6 +6,7 @@
  * one that holds the store's lock. Its parent waits until the mount works, so
  * that every error before that reaches the terminal and the exit status.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,6 +29,7 @@
 #define HELD_LOOK_MS 300 /* after that, where else may it be mounted? */
 #define NOTICE_WAIT_MS 2000
 #define FILES_MIN 64u
+#define FILES_OF_LOG 44u /* its segments (prepare=8, eight being sealed), wal.meta, workers ... */
 
 /* --- into the background ------------------------------------------------------------ */
 
@@ -88,22 +90,46 @@ static void leave_terminal(int ready_fd)
 
 /* --- start --------------------------------------------------------------------------- */
 
-/*
- * Each file that is being read is a descriptor here, too. With about ten, libfuse follows
- * a null pointer when fusermount3 hands it one, and the mount stays behind, dead.
- */
-static int raise_file_limit(void)
+/* Return: how many descriptors this process has already. */
+static unsigned open_files(void)
 {
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	if (!dir)
+		return STDERR_FILENO + 1;
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count - 3; /* ".", ".." and that of the directory itself */
+}
+
+/*
+ * Each segment that is being read is a descriptor here. They are bounded, so that some are
+ * left for the segments that the log begins, prepares and seals, and for what is looked
+ * at for a moment. With about ten, libfuse follows a null pointer when fusermount3 hands
+ * it one, and the mount stays behind, dead.
+ */
+static int raise_file_limit(struct walfs *fs)
+{
+	unsigned have = open_files();
 	struct rlimit limit;
+	rlim_t left;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_max >= FILES_MIN)
+	left = limit.rlim_max > have ? limit.rlim_max - have : 0;
+	if (limit.rlim_max >= FILES_MIN && left > FILES_OF_LOG) {
+		left -= FILES_OF_LOG;
+		fs->read_files = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 		return 0;
-	walfs_say(WAL_NOTICE_ERROR, "only %ju open files are allowed (ulimit -Hn), %u are needed",
-		  (uintmax_t)limit.rlim_max, FILES_MIN);
+	}
+	walfs_say(WAL_NOTICE_ERROR,
+		  "only %ju open files are allowed (ulimit -Hn), %u are open, %u are needed",
+		  (uintmax_t)limit.rlim_max, have,
+		  FILES_MIN > have + FILES_OF_LOG ? FILES_MIN : have + FILES_OF_LOG + 1);
 	return -EMFILE;
 }
 
@@ -189,6 +215,7 @@ static int open_log(struct walfs *fs)
 		.keep_segments = options->keep_segments,
 		.keep_bytes = options->keep_bytes,
 		.keep_age_s = options->keep_age_s,
+		.read_files = fs->read_files,
 		.notice = walfs_notice,
 	};
 	uint64_t started = walfs_clock_ns(CLOCK_MONOTONIC), waited_ms;
@@ -291,6 +318,7 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 	fs->options = *options;
 	fs->signal_fd = -1;
 	fs->locks.table.granted = walfs_locks_granted;
+	walfs_readers_init(&fs->readers);
 	fs->frames.max_line = options->max_line;
 	fs->frames.buffered_max = options->max_line > WALFS_BUFFERED_MAX ? options->max_line
 									 : WALFS_BUFFERED_MAX;
@@ -341,7 +369,7 @@ static int prepare_process(struct walfs *fs)
 	if (error)
 		walfs_say(WAL_NOTICE_ERROR, "signals: %s", strerror(-error));
 	if (!error)
-		error = raise_file_limit();
+		error = raise_file_limit(fs);
 	if (!error)
 		error = walfs_check_places(&fs->options);
 	if (error)
@@ -423,6 +451,7 @@ static int stop(struct walfs *fs)
 		close(fs->signal_fd);
 	walfs_checked_destroy(&fs->checked);
 	walfs_probes_destroy(&fs->probes);
+	walfs_readers_destroy(&fs->readers);
 	pthread_mutex_destroy(&fs->reading);
 	pthread_mutex_destroy(&fs->sync_lock);
 	pthread_cond_destroy(&fs->sync_done);

@@ -58,17 +58,37 @@ static bool go_on(struct walfs_handle *handle)
 	return true;
 }
 
-/* Damage is for the reads to report, each for its part. */
+/*
+ * Damage is for the reads to report, each for its part; what else is amiss, for the open. But
+ * that of `current`: it is opened to be synced or locked, too, which readers must not keep
+ * anybody from.
+ */
+static int of_open(enum walfs_kind kind, int error)
+{
+	switch (error) {
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		return kind == WALFS_CURRENT ? 0 : error;
+	case -ENOENT:
+		return error;
+	default:
+		return 0;
+	}
+}
+
 static int make_ready(struct walfs_handle *handle)
 {
+	int error;
+
 	if (handle->kind == WALFS_METRICS || handle->kind == WALFS_STATUS)
 		return make_report(handle);
 	if (!handle->segment) /* `current` of a log without segments */
 		return 0;
-	while (walfs_reader_ensure(handle) == -ENOENT)
-		if (!go_on(handle))
-			return -ENOENT;
-	return 0;
+	do
+		error = of_open(handle->kind, walfs_reader_ensure(handle));
+	while (error == -ENOENT && go_on(handle));
+	return error;
 }
 
 /*
@@ -91,9 +111,12 @@ static void run(struct walfs_job *job, void *buffer)
 {
 	struct open_job *open = (struct open_job *)job;
 	struct walfs_handle *handle = open->handle;
-	int error = make_ready(handle);
+	int error;
 
 	(void)buffer;
+	walfs_reader_begin(handle);
+	error = make_ready(handle);
+	walfs_reader_end(handle);
 	set_caching(handle, &open->fi);
 	if (error) {
 		fuse_reply_err(open->req, -error);

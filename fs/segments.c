@@ -111,8 +111,11 @@ static void run(struct walfs_job *job, void *buffer)
 {
 	struct read_job *read = (struct read_job *)job;
 	size_t size = read->size < WALFS_IO_MAX ? read->size : WALFS_IO_MAX;
-	ssize_t got = read_checked(read->handle, buffer, size, (uint64_t)read->offset);
+	ssize_t got;
 
+	walfs_reader_begin(read->handle);
+	got = read_checked(read->handle, buffer, size, (uint64_t)read->offset);
+	walfs_reader_end(read->handle);
 	if (got < 0)
 		fuse_reply_err(read->req, walfs_read_errno((int)got));
 	else

@@ -278,7 +278,10 @@ struct walfs_handle {
 	_Atomic uint64_t size;
 	_Atomic uint64_t time_ns;
 	struct walfs_strand strand;	   /* orders opening and reads: */
-	struct wal_segment_reader *reader; /* used by the strand's job only */
+	struct wal_segment_reader *reader; /* used by the strand's job only, or readers.c */
+	/* readers.c: */
+	bool keeps_block;
+	struct walfs_handle *read_before, *read_after;
 	struct walfs_report report;	   /* constant once opened */
 	struct walfs_handle *next_unopened;
 };
@@ -313,6 +316,23 @@ void walfs_handle_reject(struct walfs_handle *handle);
 void walfs_handles_reap(struct walfs *fs);
 /* At the end: appends what each still holds, frees all. Return: 0 or the first error. */
 int walfs_handles_end(struct walfs *fs);
+
+/* --- readers.c -------------------------------------------------------------- */
+
+/* Blocks that readers keep together, or four of the largest if those are more. */
+#define WALFS_READ_BLOCKS (8u << 20)
+
+struct walfs_readers {
+	pthread_mutex_t lock; /* protects what follows, and what is readers.c's of handles */
+	struct walfs_handle *first, *last; /* that keep a block; the first was read longest ago */
+	uint64_t bytes;
+};
+
+void walfs_readers_init(struct walfs_readers *readers);
+void walfs_readers_destroy(struct walfs_readers *readers);
+/* Before and after handle->reader is used, closed or made. Any thread, one at a time. */
+void walfs_reader_begin(struct walfs_handle *handle);
+void walfs_reader_end(struct walfs_handle *handle);
 
 /* --- locks.c ---------------------------------------------------------------- */
 
@@ -376,6 +396,8 @@ struct walfs {
 	uint32_t lookups; /* of current; makes each nodeid a new one */
 	struct walfs_handles handles;
 	struct walfs_frames frames;
+	struct walfs_readers readers;
+	uint32_t read_files; /* so many files may be open for reading */
 	struct walfs_locks locks;
 	struct walfs_workers workers;
 	struct walfs_strand rotations; /* one at a time: each waits for a seal */

@@ -51,6 +51,11 @@ void walfs_frame_destroy(struct walfs_frame *frame)
 	destroyed++;
 }
 
+void walfs_reader_begin(struct walfs_handle *handle)
+{
+	(void)handle;
+}
+
 void walfs_report_destroy(struct walfs_report *report)
 {
 	(void)report;

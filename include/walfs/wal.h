@@ -242,6 +242,12 @@ int wal_segment_reader_open(const struct wal_io *io, int dirfd, const char *name
 			    struct wal_fault *fault);
 void wal_segment_reader_close(struct wal_segment_reader *reader);
 
+/*
+ * Gives back the block that it keeps, most of its memory; it is read and checked again when
+ * something is asked of it.
+ */
+void wal_segment_reader_rest(struct wal_segment_reader *reader);
+
 /* What is known of the segment. Return: valid until close. */
 const struct wal_segment_info *wal_segment_reader_info(const struct wal_segment_reader *reader);
 
@@ -432,6 +438,7 @@ struct wal_log_options {
 	uint32_t keep_segments;	    /* remove the oldest sealed ones beyond these; 0: keep all */
 	uint64_t keep_bytes;
 	uint32_t keep_age_s;   /* since sealing; one sealed segment is kept whatever its age */
+	uint32_t read_files;   /* so many segments may have readers at once; 0: any number */
 	wal_notice_fn *notice; /* from any thread of the log; NULL: not wanted */
 	void *notice_ctx;
 };

@@ -123,6 +123,84 @@ case_a_daemon_without_descriptors_goes_on_writing() {
 	same all "$("$walctl" cat "$store" | tr '\n' ' ')" 'one two three four '
 }
 
+# walfs with so many descriptors and no more.
+limit_descriptors() {
+	printf '#!/bin/sh\nulimit -n %d && exec %q "$@"\n' "$1" "$walfs" >"$dir/walfs"
+	chmod 755 "$dir/walfs"
+	walfs=$dir/walfs
+}
+
+case_readers_of_many_segments_get_emfile_at_open_and_writers_go_on() {
+	local i
+	limit_descriptors 96
+	mount_log block_size=4K,segment_size=64K,prepare=8
+	for ((i = 0; i < 60; i++)); do
+		echo "$i" >>"$mnt/current" && rotate
+	done
+	cat >"$dir/open.py" <<-'PYTHON'
+		import errno, os, sys, time
+		def segment(n): return "%s/%010d.wal" % (sys.argv[1], n)
+		def open_some():
+		    files = []
+		    for n in range(1, 61):
+		        try: files.append(os.open(segment(n), os.O_RDONLY))
+		        except OSError as error: return files, errno.errorcode[error.errno]
+		files, why = open_some()
+		print(why, 20 <= len(files) < 60)
+		files += [os.open(segment(1), os.O_RDONLY) for n in range(300)]
+		print(all(os.pread(file, 4, 0) == b"WALS" for file in files))
+		current = os.open(sys.argv[1] + "/current", os.O_RDONLY)
+		os.fsync(current)
+		try: os.read(current, 1)
+		except OSError as error: print(errno.errorcode[error.errno])
+		current = os.open(sys.argv[1] + "/current", os.O_WRONLY | os.O_APPEND)
+		for n in range(10000): os.write(current, b"%099d\n" % n)
+		os.fsync(current)
+		for file in files: os.close(file)
+		for n in range(250): # a last close is told to the daemon a little later
+		    files, why = open_some()
+		    if len(files) >= 20: break
+		    for file in files: os.close(file)
+		    time.sleep(0.02)
+		print(why)
+	PYTHON
+	same opens "$(python3 "$dir/open.py" "$mnt" | tr '\n' ' ')" 'EMFILE True True EMFILE EMFILE '
+	same lines "$(cat "$mnt"/events/*.log "$mnt/current" | grep -cE '^[0-9]{99}$')" 10000
+	unmount_log
+	"$walctl" verify "$store"
+}
+
+anonymous_kib() { awk '/^RssAnon/ { print $2 }' "/proc/$daemon/status"; }
+
+# 4 MiB each, if every reader kept a block.
+case_memory_of_many_readers_is_bounded() {
+	mount_log block_size=4M,segment_size=16M
+	seq -f '%0999.0f' 1 9000 >>"$mnt/current"
+	rotate
+	seq -f '%0999.0f' 1 9000 >>"$mnt/current"
+	cat >"$dir/open.py" <<-'PYTHON'
+		import os, sys
+		mnt = sys.argv[1]
+		files = [os.open(mnt + name, os.O_RDONLY)
+		         for name in ("/0000000001.wal", "/events/0000000001.log", "/current")
+		         for n in range(30)]
+		for offset in (0, 4000000, 8000000):
+		    for n, file in enumerate(files):
+		        assert len(os.pread(file, 4096, offset + 8192 * (n % 30))) == 4096
+		print("open", flush=True)
+		sys.stdin.read()
+	PYTHON
+	mkfifo "$dir/end"
+	python3 "$dir/open.py" "$mnt" <"$dir/end" >"$dir/said" &
+	remember $!
+	exec 5>"$dir/end"
+	soon test -s "$dir/said"
+	echo "RssAnon: $(anonymous_kib) KiB"
+	[ "$(anonymous_kib)" -lt 120000 ]
+	exec 5>&-
+	wait $!
+}
+
 case_too_low_a_limit_of_descriptors_is_refused_and_the_lowest_is_enough() {
 	local n
 	three_segments
