@@ -13,6 +13,7 @@
 #include "core/meta_store.h"
 #include "core/segment_writer.h"
 #include "core/store.h"
+#include "core/store_view.h"
 #include "core/walk.h"
 
 enum wal_step_kind {
@@ -56,11 +57,14 @@ struct wal_recovery {
 	struct wal_framing framing; /* likewise */
 	wal_notice_fn *notice;
 	void *notice_ctx;
+	unsigned read_flags; /* WAL_READ_*, of the segments that are looked at */
+	const struct wal_store_view *view; /* what was seen, with list; NULL: looks itself */
 
 	/* Found. */
 	struct wal_store_list list;
 	struct wal_meta meta; /* with the parameters to go on with */
 	bool has_meta;	      /* D is known */
+	struct wal_fault meta_fault; /* R7, R8: the detail is the words for both; or NONE */
 	bool meta_is_bad;     /* wal.meta holds something that is no slot: kept aside */
 	uint32_t bits;	      /* WAL_META_* that the next META record has to say */
 	bool is_new;	      /* nothing there yet */
@@ -103,6 +107,9 @@ int wal_recovery_open_segment(const struct wal_recovery *rec, uint32_t index,
 			      const struct wal_file_id *file, struct wal_error *error);
 
 void wal_recovery_destroy(struct wal_recovery *rec);
+
+/* Return: 1 if only zeros are in the file from an offset on, or nothing; 0; -errno. */
+int wal_recovery_is_zero_behind(int fd, uint64_t at);
 
 /* One line to the operator. */
 void wal_recovery_notice(struct wal_recovery *rec, enum wal_notice_level level, const char *format,

@@ -309,11 +309,8 @@ static int seal(struct wal_recovery *rec, const struct wal_step *step, struct wa
 	return err;
 }
 
-/*
- * R27, R28. Holes are not read: a file may have grown by any size.
- * Return: 1 if only zeros are behind the last block, or nothing; 0; -errno.
- */
-static int is_zero_behind(int fd, uint64_t at)
+/* R27, R28. Holes are not read: a file may have grown by any size. */
+int wal_recovery_is_zero_behind(int fd, uint64_t at)
 {
 	enum { CHUNK = 1 << 20 };
 	uint8_t *buf = malloc(CHUNK);
@@ -399,7 +396,7 @@ static int reseal(struct wal_recovery *rec, const struct wal_step *step, struct 
 	fd = wal_recovery_open_segment(rec, step->index, &step->file, error);
 	if (fd < 0)
 		return fd;
-	err = is_zero_behind(fd, end);
+	err = wal_recovery_is_zero_behind(fd, end);
 	if (err == 0)
 		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
 				    "%s/%s: has bytes behind its last block; left as it is",

@@ -265,6 +265,30 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 	return err;
 }
 
+/* R22, R24: what comes next says that this one is not all there. */
+static int add_cut_off(struct wal_plan *plan, const struct wal_probe *probe,
+		       const struct wal_probe *next)
+{
+	struct wal_fault fault = {.kind = WAL_FAULT_POSITION,
+				  .segment = probe->index,
+				  .block = probe->tail.block,
+				  .offset = probe->tail.offset};
+
+	if (!restarts(plan, next))
+		snprintf(fault.detail, sizeof(fault.detail), "%s",
+			 "the next segment does not continue it");
+	else if (next->header.first_event_id > probe->next_event)
+		snprintf(fault.detail, sizeof(fault.detail),
+			 "segment %" PRIu32 " begins with event %" PRIu64
+			 ", the last one before it is %" PRIu64,
+			 next->index, next->header.first_event_id, probe->next_event - 1);
+	else
+		snprintf(fault.detail, sizeof(fault.detail),
+			 "it is not sealed, and segment %" PRIu32 " begins a new chain",
+			 next->index);
+	return add_damage(plan, probe, &fault);
+}
+
 /*
  * An unsealed segment with another behind it.
  * Return: 1 to go on with that one, 0 if all is decided, -errno.
@@ -272,11 +296,6 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 static int decide_with_successor(struct wal_plan *plan, size_t i)
 {
 	const struct wal_probe *probe = &plan->probes[i], *next = &plan->probes[i + 1];
-	struct wal_fault fault = {.kind = WAL_FAULT_SEQUENCE,
-				  .segment = probe->index,
-				  .block = probe->tail.block,
-				  .offset = probe->tail.offset,
-				  .detail = "the next segment does not continue it"};
 	int err;
 
 	plan->link = (struct wal_link){true, probe->chain, probe->next_event};
@@ -296,7 +315,7 @@ static int decide_with_successor(struct wal_plan *plan, size_t i)
 	/* R22, R24 */
 	wal_plan_prove(plan, probe->next_event - 1);
 	plan->link.known = false;
-	err = add_damage(plan, probe, &fault);
+	err = add_cut_off(plan, probe, next);
 	return err ? err : 1;
 }
 

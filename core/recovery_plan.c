@@ -27,7 +27,17 @@ void wal_recovery_notice(struct wal_recovery *rec, enum wal_notice_level level, 
 	rec->notice(rec->notice_ctx, level, text);
 }
 
-void wal_plan_forget_meta(struct wal_plan *plan, const char *why)
+/* The mount tells it, and verify: in these words. */
+static void doubt_meta(struct wal_recovery *rec, enum wal_notice_level level, const char *why,
+		       const char *then)
+{
+	rec->meta_fault = (struct wal_fault){.kind = WAL_FAULT_META_FILE, .block = WAL_NO_BLOCK};
+	snprintf(rec->meta_fault.detail, sizeof(rec->meta_fault.detail), "%s; %s", why, then);
+	wal_recovery_notice(rec, level, "%s/%s: %s", rec->path, WAL_META_FILE,
+			    rec->meta_fault.detail);
+}
+
+void wal_plan_forget_meta(struct wal_plan *plan, const char *why, const char *then)
 {
 	struct wal_recovery *rec = plan->rec;
 
@@ -36,8 +46,7 @@ void wal_plan_forget_meta(struct wal_plan *plan, const char *why)
 	if (!rec->list.count)
 		return;
 	rec->bits |= WAL_META_POSITION_LOST; /* R8 */
-	wal_recovery_notice(rec, WAL_NOTICE_WARNING, "%s/%s: %s; rebuilt from the segments",
-			    rec->path, WAL_META_FILE, why);
+	doubt_meta(rec, WAL_NOTICE_WARNING, why, then);
 }
 
 /*
@@ -72,10 +81,21 @@ static void take_meta(struct wal_recovery *rec, const struct wal_meta *meta,
 
 	rec->meta = *meta;
 	rec->clean = meta->clean && (slots->valid[other] || slots->zero[other]);
-	if (!slots->valid[other] && !slots->zero[other]) /* R7 */
-		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
-				    "%s/%s: one of its two slots is damaged; the other is used",
-				    rec->path, WAL_META_FILE);
+	if (slots->valid[other] || slots->zero[other])
+		return;
+	doubt_meta(rec, WAL_NOTICE_WARNING, "one of its two slots is damaged", /* R7 */
+		   "the other is used");
+	rec->meta_fault.offset = (uint64_t)other * WAL_META_SLOT_BYTES;
+}
+
+static int look_at_meta(const struct wal_recovery *rec, struct wal_meta *meta,
+			struct wal_meta_slots *slots)
+{
+	if (!rec->view)
+		return wal_meta_read_by(rec->io, rec->dirfd, meta, slots);
+	*meta = rec->view->meta;
+	*slots = rec->view->slots;
+	return rec->view->meta_err;
 }
 
 static int read_meta(struct wal_plan *plan)
@@ -83,7 +103,7 @@ static int read_meta(struct wal_plan *plan)
 	struct wal_recovery *rec = plan->rec;
 	struct wal_meta_slots slots;
 	struct wal_meta meta;
-	int err = wal_meta_read_by(rec->io, rec->dirfd, &meta, &slots);
+	int err = look_at_meta(rec, &meta, &slots);
 	bool lost = err == -ENOENT || err == -EBADMSG;
 
 	if (err && !lost &&
@@ -95,9 +115,12 @@ static int read_meta(struct wal_plan *plan)
 		return 0;
 	}
 	rec->meta_is_bad = err == -EBADMSG && !(slots.zero[0] && slots.zero[1]);
-	wal_plan_forget_meta(plan, err == -ENOENT    ? "missing"
-				   : err == -EBADMSG ? "damaged"
-						     : "cannot be read");
+	if (lost)
+		wal_plan_forget_meta(plan, err == -ENOENT ? "missing" : "damaged",
+				     "it is rebuilt from the segments");
+	else
+		wal_plan_forget_meta(plan, "cannot be read",
+				     "move it away, and it is rebuilt from the segments");
 	return 0;
 }
 
@@ -132,10 +155,8 @@ static int decide_without_segments(struct wal_plan *plan)
 			rec->list.has_current ? " (\"" WAL_CURRENT_NAME "\" in it: a copy of a "
 						"mount is no store)" : "");
 	if (rec->meta_is_bad) /* R34 */
-		wal_recovery_notice(rec, WAL_NOTICE_ERROR,
-				    "%s/%s: damaged, and there is no segment; if there were "
-				    "events, they are missing, and their ids are given again",
-				    rec->path, WAL_META_FILE);
+		doubt_meta(rec, WAL_NOTICE_ERROR, "damaged, and there is no segment",
+			   "if there were events, they are missing, and their ids are given again");
 	if (!rec->has_meta) {
 		rec->is_new = true;
 		make_uuid(rec->meta.log);
@@ -315,7 +336,7 @@ static void look_at_owner_and_mode(struct wal_recovery *rec)
 				    rec->path, (unsigned)(st.st_mode & 07777));
 }
 
-static int make_plan(struct wal_plan *plan)
+int wal_plan_make(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;
 	int err = wal_plan_check_place(plan);
@@ -354,7 +375,7 @@ int wal_recovery_plan(struct wal_recovery *rec, struct wal_error *error)
 		return wal_error_set(error, err, "%s: cannot be listed: %s", rec->path,
 				     strerror(-err));
 	error->code = 0;
-	err = make_plan(&plan);
+	err = wal_plan_make(&plan);
 	free(plan.probes);
 	if (err && error->code == 0)
 		wal_error_set(error, err, "%s: cannot be recovered: %s", rec->path, strerror(-err));

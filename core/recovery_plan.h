@@ -24,6 +24,7 @@ struct wal_probe {
 	struct wal_segment_header header;
 	struct wal_tail tail; /* unsealed */
 	struct wal_segment_info info;
+	bool direct;	 /* it was read past the page cache */
 	uint64_t excess; /* sealed: bytes behind the last block */
 	uint64_t chain;	 /* of its last block */
 	uint64_t end;	 /* offset behind its last record, as far as that is known */
@@ -48,6 +49,12 @@ struct wal_plan {
 	bool told_copy;	 /* that this may be a copy of a log that was being written */
 };
 
+/*
+ * The plan, with its probes, for the list in rec. Return: 0 or -errno; error may say more.
+ * The probes are the caller's to free.
+ */
+int wal_plan_make(struct wal_plan *plan);
+
 /* recovery_probe.c: fills plan->probes. Return: 0 or -errno, with plan->error set for users. */
 int wal_plan_probe(struct wal_plan *plan);
 /* Whole blocks of a damaged segment prove that their ids were given. Return: 0 or -errno. */
@@ -67,8 +74,8 @@ int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
 void wal_plan_begin_again(struct wal_plan *plan);
 /* Its header can be read and is this log's. */
 bool wal_probe_has_header(const struct wal_probe *probe);
-/* wal.meta is of no use: goes on without it, and says why. */
-void wal_plan_forget_meta(struct wal_plan *plan, const char *why);
+/* wal.meta is of no use: goes on without it, and says why, and what becomes of it. */
+void wal_plan_forget_meta(struct wal_plan *plan, const char *why, const char *then);
 void wal_plan_prove(struct wal_plan *plan, uint64_t event);
 
 #endif

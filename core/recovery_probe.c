@@ -16,6 +16,7 @@ static int probe_open(struct wal_probe *probe, const struct wal_segment_reader *
 	probe->info = r->info;
 	probe->header = r->header;
 	probe->tail = r->tail;
+	probe->direct = r->direct;
 	if (r->sealed) {
 		probe->finding = r->info.state == WAL_SEALED ? FOUND_SEALED : FOUND_DAMAGED;
 		probe->fault = r->info.fault;
@@ -71,17 +72,22 @@ static void probe_unreadable(const struct wal_plan *plan, const char *name, stru
 	close(fd);
 }
 
-/* An error that a bad sector explains; and when only looking, any that is the file's. */
+/*
+ * An error that a bad sector explains; and when only looking, any that is the file's. One that
+ * was in the list and is gone was taken away since.
+ */
 static bool is_unreadable(const struct wal_plan *plan, int err)
 {
-	return wal_is_media_error(err) || (plan->rec->read_only && !wal_is_out_of_resources(err));
+	return wal_is_media_error(err) ||
+	       (plan->rec->read_only && err != -ENOENT && !wal_is_out_of_resources(err));
 }
 
 /* What an unsealed segment with a bad sector still shows is for readers, not to decide by (R33). */
 static int open_to_probe(const struct wal_recovery *rec, const char *name, uint32_t index,
 			 struct wal_segment_reader **r, struct wal_fault *fault)
 {
-	int err = wal_segment_reader_open(rec->io, rec->dirfd, name, index, 0, r, fault);
+	int err = wal_segment_reader_open(rec->io, rec->dirfd, name, index, rec->read_flags, r,
+					  fault);
 
 	if (err || (*r)->sealed || (*r)->info.fault.kind != WAL_FAULT_IO)
 		return err;
@@ -192,7 +198,8 @@ int wal_plan_probe(struct wal_plan *plan)
 			"%s/%s: is of another log than the segments beside it; move it away "
 			"and mount again: it is rebuilt from them",
 			rec->path, WAL_META_FILE);
-	wal_plan_forget_meta(plan, "of another log");
+	wal_plan_forget_meta(plan, "of another log than the segments beside it",
+			     "move it away, and it is rebuilt from them");
 	return probe_all(plan);
 }
 

@@ -255,6 +255,16 @@ bool wal_store_is_held(int dirfd)
 	return find_holder(dirfd, &writes) != 0 && writes;
 }
 
+bool wal_store_is_locked(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+
+	if (fd >= 0)
+		close(fd);
+	return locked;
+}
+
 void wal_store_holder(int dirfd, char *text, size_t size)
 {
 	char path[64], name[64] = "a process";

@@ -51,6 +51,8 @@ int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 void wal_store_holder(int dirfd, char *text, size_t size);
 /* Does a process hold it exclusively, to write? One of another PID namespace is not seen. */
 bool wal_store_is_held(int dirfd);
+/* The same for sure, by taking a shared lock for an instant; a mount waits for longer than that. */
+bool wal_store_is_locked(int dirfd);
 
 /* Which file it is that has a name, for who opens it again. */
 struct wal_file_id {

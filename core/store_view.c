@@ -107,21 +107,37 @@ void wal_store_view_destroy(struct wal_store_view *view)
 	wal_store_list_destroy(&view->list);
 }
 
-/* In a mount there is no wal.meta: there the names alone tell. */
-static bool is_below_all(int dirfd, uint32_t index)
+/* A mount goes on listing a name for a moment after its file is gone. */
+#define GONE_LOOKS 40
+#define GONE_PAUSE_NS 5000000
+
+/* Return: 1 if all that is there is above index; 0; -EAGAIN if its name is still there. */
+static int is_below_all(int dirfd, uint32_t index)
 {
 	struct wal_store_list list;
-	bool below;
+	int below = 0;
 
 	if (wal_store_list_read(dirfd, &list))
-		return false;
-	below = !list.has_meta && list.count && list.segments[0] > index;
+		return 0;
+	if (!list.has_meta && list.count)
+		below = list.segments[0] == index ? -EAGAIN : list.segments[0] > index;
 	wal_store_list_destroy(&list);
 	return below;
 }
 
 bool wal_store_is_retired(int dirfd, uint32_t index)
 {
-	return !is_there(dirfd, index) &&
-	       (first_kept(dirfd) > index || is_below_all(dirfd, index));
+	const struct timespec pause = {.tv_nsec = GONE_PAUSE_NS};
+	int below = 0, looks;
+
+	if (first_kept(dirfd) > index)
+		return true;
+	/* In a mount there is no wal.meta: there the names alone tell. */
+	for (looks = 0; looks < GONE_LOOKS; looks++) {
+		below = is_below_all(dirfd, index);
+		if (below != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return below > 0;
 }

@@ -40,6 +40,7 @@ static const struct {
 	[WAL_FAULT_SEQUENCE] = {"does not continue the segment before", -EUCLEAN},
 	[WAL_FAULT_OTHER_LOG] = {"belongs to another log", -EUCLEAN},
 	[WAL_FAULT_POSITION] = {"events that were durable are not there", -EUCLEAN},
+	[WAL_FAULT_META_FILE] = {"the durable position is in doubt", -EUCLEAN},
 };
 
 const char *wal_fault_kind_name(enum wal_fault_kind kind)

@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/io.h"
 #include "core/segment_reader.h"
+#include "core/store.h"
 #include "core/verify_feed.h"
 
 #define PROGRESS_BYTES (UINT64_C(1) << 20)
@@ -69,6 +71,39 @@ void wal_verify_report(const struct wal_verify_options *options, struct wal_veri
 	}
 	if (options->fault)
 		options->fault(options->ctx, name, fault);
+}
+
+void wal_verify_note(const struct wal_verify_options *options, struct wal_verify_result *result,
+		     const char *name, const struct wal_fault *note)
+{
+	result->notes++;
+	if (options->note)
+		options->note(options->ctx, name, note);
+}
+
+bool wal_verify_tail(const struct wal_verify_options *options, struct wal_verify_result *result,
+		     const char *name, uint32_t index, const struct wal_tail *tail)
+{
+	struct wal_fault fault = {.kind = WAL_FAULT_TAIL,
+				  .segment = index,
+				  .block = tail->block,
+				  .offset = tail->offset};
+
+	if (tail->behind_end == tail->offset)
+		return false;
+	snprintf(fault.detail, sizeof(fault.detail),
+		 "%" PRIu64 " bytes behind event %" PRIu64 ": %s", tail->behind_end - tail->offset,
+		 tail->next_event - 1, wal_fault_kind_name(tail->stop));
+	wal_verify_report(options, result, name, &fault);
+	return true;
+}
+
+int wal_verify_progressed(const struct wal_verify_options *options,
+			  struct wal_verify_progress *progress, uint32_t segment, uint64_t bytes)
+{
+	progress->done_bytes += bytes;
+	progress->segment = segment;
+	return !options->progress || options->progress(options->ctx, progress) ? 0 : -ECANCELED;
 }
 
 static bool report_progress(struct verifier *v, uint64_t bytes)
@@ -318,11 +353,8 @@ static int check_unsealed(struct verifier *v)
 
 	if (fault->kind)
 		report(v, fault->kind, fault->block, fault->offset, "%s", fault->detail);
-	if (r->tail.behind_end != r->tail.offset)
-		report(v, WAL_FAULT_TAIL, r->tail.block, r->tail.offset,
-		       "%" PRIu64 " bytes behind event %" PRIu64 ": %s",
-		       r->tail.behind_end - r->tail.offset, r->tail.next_event - 1,
-		       wal_fault_kind_name(r->tail.stop));
+	if (wal_verify_tail(v->options, v->result, v->name, v->segment, &r->tail))
+		v->faults++;
 	v->events = r->tail.event_count;
 	v->payload_bytes = r->tail.payload_bytes;
 	v->result->blocks += r->tail.block + 1;
@@ -370,6 +402,44 @@ int wal_verify_reader(struct wal_segment_reader *r, const char *name,
 	return err;
 }
 
+/*
+ * A file that a user names may be anything. It is a segment if its name is one's, or if one of
+ * its headers begins as one does.
+ */
+static bool is_no_segment(int dirfd, const char *name, uint32_t index)
+{
+	char magic[2][4] = {{0}};
+	struct stat st;
+	int fd;
+
+	if (index || wal_segment_name_parse(name) || fstatat(dirfd, name, &st, 0) ||
+	    !S_ISREG(st.st_mode))
+		return false;
+	fd = openat(dirfd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (wal_pread_full(fd, magic[0], 4, WAL_ACTIVE_HEADER_OFFSET) < 0 ||
+	    wal_pread_full(fd, magic[1], 4, WAL_SEAL_HEADER_OFFSET) < 0)
+		memcpy(magic[0], WAL_SEGMENT_MAGIC, 4); /* who knows */
+	close(fd);
+	return memcmp(magic[0], WAL_SEGMENT_MAGIC, 4) != 0 &&
+	       memcmp(magic[1], WAL_SEGMENT_MAGIC, 4) != 0;
+}
+
+/* Is the directory that the file is in held by a daemon, which may be writing to the file? */
+static bool is_held(int dirfd, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	char *parent = slash ? strndup(name, (size_t)(slash - name) + 1) : NULL;
+	int fd = openat(dirfd, parent ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool held = fd >= 0 && wal_store_is_locked(fd);
+
+	if (fd >= 0)
+		close(fd);
+	free(parent);
+	return held;
+}
+
 int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 		       const struct wal_verify_options *options, struct wal_verify_result *result)
 {
@@ -378,9 +448,14 @@ int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 	int err;
 
 	*result = (struct wal_verify_result){.direct = true};
+	if (is_no_segment(dirfd, name, index))
+		return -EMEDIUMTYPE;
 	err = wal_verify_open(&r, dirfd, name, index, options, result);
 	if (err)
 		return err < 0 ? err : 0;
+	/* Beside a daemon, what is behind the last event is one that is being appended. */
+	if (!r->sealed && r->tail.behind_end != r->tail.offset && is_held(dirfd, name))
+		r->tail.behind_end = r->tail.offset;
 	progress.total_bytes = r->file_bytes;
 	err = wal_verify_reader(r, name, options, result, &progress);
 	wal_segment_reader_close(r);

@@ -5,9 +5,14 @@
 
 #include <walfs/wal.h>
 
+#include "core/walk.h"
+
 /* Counts a fault and tells the caller of it. */
 void wal_verify_report(const struct wal_verify_options *options, struct wal_verify_result *result,
 		       const char *name, const struct wal_fault *fault);
+/* Counts a note and tells the caller of it. */
+void wal_verify_note(const struct wal_verify_options *options, struct wal_verify_result *result,
+		     const char *name, const struct wal_fault *note);
 /* Return: 0; 1 if the segment cannot be opened, which was reported as its fault; -errno. */
 int wal_verify_open(struct wal_segment_reader **reader, int dirfd, const char *name, uint32_t index,
 		    const struct wal_verify_options *options, struct wal_verify_result *result);
@@ -15,5 +20,12 @@ int wal_verify_open(struct wal_segment_reader **reader, int dirfd, const char *n
 int wal_verify_reader(struct wal_segment_reader *reader, const char *name,
 		      const struct wal_verify_options *options, struct wal_verify_result *result,
 		      struct wal_verify_progress *progress);
+
+/* Bytes behind the last event of an unsealed segment, as its fault. Return: whether any are. */
+bool wal_verify_tail(const struct wal_verify_options *options, struct wal_verify_result *result,
+		     const char *name, uint32_t index, const struct wal_tail *tail);
+/* Counts bytes that are done with. Return: 0; -ECANCELED if the caller does not go on. */
+int wal_verify_progressed(const struct wal_verify_options *options,
+			  struct wal_verify_progress *progress, uint32_t segment, uint64_t bytes);
 
 #endif

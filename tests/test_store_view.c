@@ -3,6 +3,7 @@
 #include "core/store_view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -42,7 +43,7 @@ START_TEST(what_is_below_first_segment_is_retired_once_it_is_gone)
 	ck_assert(!wal_store_is_retired(test_dirfd(), 2)); /* missing */
 	put_first_segment(2, 4);
 	ck_assert(wal_store_is_retired(test_dirfd(), 2));
-	ck_assert(!wal_store_is_retired(test_dirfd(), 3)); /* it is still there */
+	ck_assert(!wal_store_is_retired(test_dirfd(), 4));
 	ck_assert(!wal_store_is_retired(test_dirfd(), 7));
 }
 END_TEST
@@ -74,11 +75,11 @@ END_TEST
 
 START_TEST(only_who_writes_holds_a_store)
 {
-	ck_assert(!wal_store_is_held(test_dirfd()));
+	ck_assert(!wal_store_is_held(test_dirfd()) && !wal_store_is_locked(test_dirfd()));
 	ck_assert_int_eq(flock(test_dirfd(), LOCK_SH), 0);
-	ck_assert(!wal_store_is_held(test_dirfd()));
+	ck_assert(!wal_store_is_held(test_dirfd()) && !wal_store_is_locked(test_dirfd()));
 	ck_assert_int_eq(flock(test_dirfd(), LOCK_EX), 0);
-	ck_assert(wal_store_is_held(test_dirfd()));
+	ck_assert(wal_store_is_held(test_dirfd()) && wal_store_is_locked(test_dirfd()));
 	ck_assert_int_eq(flock(test_dirfd(), LOCK_UN), 0);
 }
 END_TEST
@@ -99,6 +100,25 @@ static void *write_on(void *arg)
 	while (!stop)
 		ck_assert_int_eq(wal_log_append(writer.log, &record, 1, NULL), 1);
 	return NULL;
+}
+
+/* The store, and the active file by its name. */
+static void verify_both(uint32_t active)
+{
+	static const struct wal_verify_options options = {.threads = 1};
+	struct wal_verify_result result;
+	struct wal_error error = {0};
+	int err = wal_verify_store(test_dir(), &options, &result, &error);
+
+	ck_assert_msg(err == 0, "%s", error.text);
+	ck_assert_msg(result.faults == 0 && result.notes == 0, "%s: %s (%s), %u notes",
+		      result.first_name, wal_fault_kind_name(result.first.kind),
+		      result.first.detail, (unsigned)result.notes);
+	err = wal_verify_segment(AT_FDCWD, store_segment_path(test_dir(), active), active,
+				 &options, &result);
+	ck_assert_msg(err == 0 || err == -ENOENT, "%s", strerror(-err));
+	ck_assert_msg(result.faults == 0, "active: %s (%s)",
+		      wal_fault_kind_name(result.first.kind), result.first.detail);
 }
 
 /* Each segment of the list is sound, or was removed since. Return: how many were. */
@@ -145,6 +165,8 @@ START_TEST(beside_retention_nothing_is_missing_and_nothing_damaged)
 			ck_assert(info.segments[i] == info.segments[i - 1] + 1 ||
 				  info.segments[i - 1] < info.kept_from);
 		retired += look_at_each(&info);
+		if (info.segment_count)
+			verify_both(info.last_segment);
 		wal_store_info_destroy(&info);
 	}
 	stop = true;

@@ -741,13 +741,13 @@ START_TEST(a_sound_store_has_no_fault)
 END_TEST
 
 static unsigned noted;
+static enum wal_fault_kind note_kinds[16];
 
 static void on_note(void *ctx, const char *name, const struct wal_fault *note)
 {
 	(void)ctx;
 	(void)name;
-	ck_kind(note->kind, WAL_FAULT_TAIL);
-	noted++;
+	note_kinds[noted++] = note->kind;
 }
 
 /* Segment 3 unsealed with 8 bytes that are not zero behind event 150; D at event `durable`. */
@@ -770,6 +770,8 @@ static void tear_third(uint64_t durable, uint32_t flags)
 	file_patch(store_segment_path(test_dir(), 3), oracle_end(&images[2]) + 100, "torn", 4);
 }
 
+static const struct wal_verify_options telling = {.fault = keep_fault, .note = on_note};
+
 static void verify_noting(void)
 {
 	const struct wal_verify_options noting = {.note = on_note};
@@ -783,6 +785,7 @@ START_TEST(a_torn_tail_at_the_durable_position_is_a_note_and_no_fault)
 	tear_third(150, 0);
 	verify_noting();
 	ck_assert_uint_eq(noted, 1);
+	ck_kind(note_kinds[0], WAL_FAULT_TAIL);
 	ck_assert_uint_eq(result.faults, 0);
 }
 END_TEST
@@ -790,11 +793,36 @@ END_TEST
 START_TEST(bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them)
 {
 	tear_third(_i == 0 ? 151 : 150, _i == 1 ? ORACLE_CLEAN : 0);
-	if (_i == 2) /* a segment behind it */
-		file_write(store_segment_path(test_dir(), 4), images[2].bytes, images[2].size);
 	verify_noting();
 	ck_assert_uint_eq(noted, 0);
-	ck_kind(result.first.kind, WAL_FAULT_TAIL);
+	ck_kind(result.first.kind, _i == 0 ? WAL_FAULT_POSITION : WAL_FAULT_TAIL);
+	ck_assert_uint_eq(result.faults, _i == 0 ? 2 : 1);
+}
+END_TEST
+
+/* R7: the bad one may be newer, and say that the store was opened since. */
+START_TEST(clean_in_one_slot_does_not_count_where_the_other_is_bad)
+{
+	tear_third(150, ORACLE_CLEAN);
+	file_patch(test_path("wal.meta"), 4096 + 20, "bad", 3);
+	verify_noting();
+	ck_assert_uint_eq(result.faults, 0);
+	ck_assert_uint_eq(noted, 2);
+	ck_kind(note_kinds[0], WAL_FAULT_META_FILE);
+	ck_kind(note_kinds[1], WAL_FAULT_TAIL);
+}
+END_TEST
+
+/* The name of a segment whose header did not come to the disk, and a torn tail below it. */
+START_TEST(what_recovery_sets_aside_is_a_note)
+{
+	tear_third(150, 0);
+	file_write(store_segment_path(test_dir(), 4), images[2].bytes, _i == 0 ? 0 : 5000);
+	if (_i == 2)
+		file_write(store_segment_path(test_dir(), 6), "", 0); /* and 5 did not come */
+	verify_noting();
+	ck_assert_uint_eq(result.faults, 0);
+	ck_assert_uint_eq(noted, _i == 2 ? 3 : 2);
 }
 END_TEST
 
@@ -887,6 +915,77 @@ START_TEST(a_segment_that_does_not_continue_the_one_before_is_named)
 	expect_fault(WAL_FAULT_SEQUENCE, 2);
 	expect_fault(WAL_FAULT_SEQUENCE, 3); /* its chain is that of the old segment 2 */
 	ck_assert_uint_eq(reported.count, 2);
+}
+END_TEST
+
+/* R50: segment 3 begins a new chain with ids that segment 2 has. */
+START_TEST(ids_that_are_given_twice_are_named)
+{
+	struct oracle_params params = images[2].params;
+	struct oracle_slot slot;
+
+	params.prev_chain = oracle_chain_restart(test_log, 3);
+	params.recovery = 0x01 /* CHAIN_RESTART */;
+	params.first_event = _i ? 3 : 100;
+	oracle_image_free(&images[2]);
+	oracle_build(&images[2], &params);
+	append_lines(&images[2], 150);
+	oracle_seal(&images[2], images[2].last_ns + 1, 0);
+	store_put(test_dir(), &images[2]);
+	slot = test_slot(&images[2]);
+	slot.sequence = 30;
+	store_put_slot(test_dir(), &slot);
+	if (_i == 2) /* also where what is between is not known */
+		ck_assert_int_eq(unlink(store_segment_path(test_dir(), 2)), 0);
+	verify_store();
+	expect_fault(WAL_FAULT_SEQUENCE, 3);
+	ck_assert_uint_eq(reported.count, _i == 2 ? 2 : 1);
+}
+END_TEST
+
+START_TEST(without_wal_meta_the_end_is_not_anchored)
+{
+	verify_store();
+	ck_assert(result.anchored);
+	ck_assert_uint_eq(result.anchor_event, 150);
+	ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
+	ck_assert_int_eq(unlink(store_segment_path(test_dir(), 3)), 0);
+	verify_noting();
+	ck_assert(!result.anchored);
+	ck_assert_uint_eq(result.faults, 0);
+	ck_assert_uint_eq(noted, 1);
+	ck_kind(note_kinds[0], WAL_FAULT_META_FILE);
+}
+END_TEST
+
+/* Cut short, or other bytes: nothing that a crash leaves. */
+START_TEST(a_wal_meta_that_holds_something_else_is_a_fault)
+{
+	file_write(test_path("wal.meta"), "not a slot", 10);
+	if (_i == 0)
+		file_resize(test_path("wal.meta"), 8192);
+	verify_store();
+	ck_assert_uint_eq(reported.count, 1);
+	ck_kind(reported.faults[0].kind, WAL_FAULT_META_FILE);
+	ck_assert_str_eq(reported.names[0], "wal.meta");
+	ck_assert_str_eq(reported.faults[0].detail,
+			 "damaged; it is rebuilt from the segments"); /* as the mount says */
+	ck_assert(!result.anchored);
+}
+END_TEST
+
+/* D.offset beyond the end, D.event as it is: an event of the active segment is gone. */
+START_TEST(a_durable_offset_beyond_the_end_is_named)
+{
+	struct oracle_slot slot;
+
+	tear_third(150, 0);
+	slot = test_slot(&images[2]);
+	slot.sequence = 40;
+	slot.durable_offset = _i ? UINT64_C(1) << 40 : slot.durable_offset + 8;
+	store_put_slot(test_dir(), &slot);
+	verify_store();
+	expect_fault(WAL_FAULT_POSITION, 3);
 }
 END_TEST
 
@@ -1073,6 +1172,56 @@ START_TEST(a_copy_of_a_mount_is_told_as_one)
 }
 END_TEST
 
+static bool is_row(const struct state *state, const char *rows)
+{
+	char row[16];
+
+	snprintf(row, sizeof(row), " %s ", state->row);
+	return strstr(rows, row);
+}
+
+/* Does recovery find that something was lost, or will not have the store at all? */
+static bool is_damage(const struct state *state)
+{
+	return state->damaged || state->untouched || (state->bits & 0x01) || state->kept[1].first ||
+	       is_row(state, " R6 R14 R32 R34 R35 R39 ") ||
+	       strcmp(state->name, "both slots of wal.meta bad") == 0;
+}
+
+/* Does it clear away what a crash left, or go on without wal.meta? */
+static bool is_told(const struct state *state)
+{
+	return state->torn || (state->bits & 0x1a) || is_row(state, " R7 R27 R59 ");
+}
+
+/* Verifying and mounting never differ on what is damaged and what a crash explains. */
+START_TEST(verify_says_before_what_recovery_does)
+{
+	const struct state *state = &states[_i];
+	struct wal_error error = {0};
+	int err;
+
+	if (state->bad_segment)
+		return; /* that takes a disk which fails: test_recovery has it */
+	state->build(test_dir());
+	memset(&reported, 0, sizeof(reported));
+	noted = 0;
+	err = wal_verify_store(test_dir(), &telling, &result, &error);
+	if (is_row(state, " R1 R2 R6 R59 ") && err) {
+		ck_assert(err == -ENOTEMPTY || err == -EPROTONOSUPPORT);
+		return;
+	}
+	ck_assert_msg(err == 0, "%s (%s)", strerror(-err), error.text);
+	ck_assert_msg(is_damage(state) == (result.faults > 0), "%s, %s: %llu faults, %s: %s (%s)",
+		      state->row, state->name, (unsigned long long)result.faults,
+		      result.first_name, wal_fault_kind_name(result.first.kind),
+		      result.first.detail);
+	if (!is_damage(state))
+		ck_assert_msg(is_told(state) == (result.notes > 0), "%s, %s: %llu notes",
+			      state->row, state->name, (unsigned long long)result.notes);
+}
+END_TEST
+
 START_TEST(a_store_that_is_being_written_is_sound)
 {
 	struct test_log_handle handle;
@@ -1098,7 +1247,9 @@ static void add_store_tests(Suite *suite)
 	tcase_add_test(t, a_sound_store_has_no_fault);
 	tcase_add_test(t, a_torn_tail_at_the_durable_position_is_a_note_and_no_fault);
 	tcase_add_loop_test(
-		t, bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them, 0, 3);
+		t, bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them, 0, 2);
+	tcase_add_test(t, clean_in_one_slot_does_not_count_where_the_other_is_bad);
+	tcase_add_loop_test(t, what_recovery_sets_aside_is_a_note, 0, 3);
 	tcase_add_test(t, a_missing_segment_is_named);
 	tcase_add_test(t, a_missing_last_segment_is_known_from_the_durable_position);
 	tcase_add_test(t, events_below_the_durable_position_that_are_not_there_are_named);
@@ -1106,6 +1257,10 @@ static void add_store_tests(Suite *suite)
 	tcase_add_loop_test(t, a_segment_that_is_not_sealed_below_a_sealed_one_is_named, 0, 3);
 	tcase_add_test(t, a_new_chain_behind_a_segment_that_is_not_sealed_is_damage_of_that);
 	tcase_add_test(t, a_gap_in_the_ids_is_named);
+	tcase_add_loop_test(t, ids_that_are_given_twice_are_named, 0, 3);
+	tcase_add_test(t, without_wal_meta_the_end_is_not_anchored);
+	tcase_add_loop_test(t, a_wal_meta_that_holds_something_else_is_a_fault, 0, 2);
+	tcase_add_loop_test(t, a_durable_offset_beyond_the_end_is_named, 0, 2);
 	tcase_add_test(t, a_segment_of_another_log_is_named);
 	tcase_add_test(t, swapped_segments_are_both_named);
 	tcase_add_test(t, what_is_no_store_could_not_be_looked_at);
@@ -1117,6 +1272,7 @@ static void add_store_tests(Suite *suite)
 	tcase_add_test(t, a_copy_of_a_mount_is_told_as_one);
 	tcase_add_loop_test(t, a_recovered_store_is_sound_unless_it_was_damaged, 0,
 			    (int)state_count);
+	tcase_add_loop_test(t, verify_says_before_what_recovery_does, 0, (int)state_count);
 	tcase_add_test(t, a_store_that_is_being_written_is_sound);
 }
 

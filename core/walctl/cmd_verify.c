@@ -14,6 +14,8 @@ struct verify {
 	struct progress progress;
 	struct wal_verify_result total;
 	enum wal_hint hint; /* of it */
+	bool anchored;	    /* its end is */
+	uint64_t anchor_event;
 	uint64_t newer; /* segments of it that only a newer walctl can check */
 	enum status worst;
 	bool quiet;
@@ -141,6 +143,23 @@ static void add_result(struct wal_verify_result *total, const struct wal_verify_
 	total->direct = total->direct && result->direct;
 }
 
+/* By what would be found that segments at the end are gone. */
+static void print_anchor(const struct verify *verify, const struct target *target,
+			 const struct wal_verify_result *result)
+{
+	if (target->kind != TARGET_STORE || verify->quiet || verify->json)
+		return;
+	printf("note: ");
+	put_text(stdout, target->path);
+	if (result->anchored)
+		printf(": end anchored to wal.meta: events to %" PRIu64 " must be there (an older "
+		       "copy of the whole store looks the same)\n",
+		       result->anchor_event);
+	else
+		printf(": end not anchored: without wal.meta nothing tells whether segments behind "
+		       "the last one are missing\n");
+}
+
 /* What may explain the faults of a path. */
 static void print_hint(const struct verify *verify, const char *path, enum wal_hint hint)
 {
@@ -156,6 +175,7 @@ static int verify_target(struct verify *verify, const struct target *target,
 {
 	const struct wal_verify_options options = {
 		.flags = verify->direct ? WAL_READ_DIRECT : 0,
+		.is_mount = target->kind == TARGET_MOUNT,
 		.threads = (unsigned)verify->threads,
 		.ctx = verify,
 		.fault = on_fault,
@@ -179,6 +199,9 @@ static enum status could_not_look(const char *path, int result, const struct wal
 		complain(path, "interrupted; nothing is known of what was not read");
 	else if (error->text[0])
 		complain(NULL, "%s", error->text);
+	else if (result == -EMEDIUMTYPE)
+		complain(path, "not a walfs segment; give walctl a segment file, or a store's "
+			       "directory");
 	else
 		complain_errno(path, -result);
 	return STATUS_TROUBLE;
@@ -205,7 +228,10 @@ static enum status verify_opened(struct verify *verify, const struct target *tar
 	if (verify->newer) /* it may be as sound as can be */
 		status = STATUS_TROUBLE;
 	print_hint(verify, target->path, result.hint);
+	print_anchor(verify, target, &result);
 	verify->hint = result.hint;
+	verify->anchored = result.anchored;
+	verify->anchor_event = result.anchor_event;
 	if (!verify->quiet && !verify->json)
 		print_summary(target->path, status, &result, seconds_now() - started,
 			      verify->direct);
@@ -231,6 +257,9 @@ static void add_path(struct verify *verify, const char *path, const char *kind, 
 	json_put(object, "kind", kind ? json_string(kind) : json_null());
 	json_put(object, "result", json_string(result_name(status)));
 	json_put(object, "hint", json_string(wal_hint_text(verify->hint)));
+	json_put(object, "anchored", json_boolean(verify->anchored));
+	json_put(object, "anchor_event",
+		 verify->anchored ? json_number(verify->anchor_event) : json_null());
 	json_add(verify->paths, object);
 }
 
@@ -241,6 +270,7 @@ static void verify_path(struct verify *verify, const char *path)
 	const char *kind = NULL;
 
 	verify->hint = WAL_HINT_NONE;
+	verify->anchored = false;
 	if (status == STATUS_SOUND) {
 		kind = target_kind_name(target.kind);
 		status = verify_opened(verify, &target);
@@ -355,8 +385,9 @@ const struct command command_verify = {
 		"store also that no segment is missing, that ids have no gap, that all is one\n"
 		"log, and that what was promised to be durable is there. A store may be in use.\n"
 		"One line for each fault: file, block, offset, kind; a summary at the end.\n"
-		"The torn tail that a crash leaves is no fault; a line that begins with 'note:'\n"
-		"tells of it.\n"
+		"What a crash leaves is no fault: a line that begins with 'note:' tells of it,\n"
+		"and of what would show that segments at the end are gone. A file that is no\n"
+		"segment at all could not be looked at.\n"
 		"\n"
 		"  --json          one JSON object: result, totals, paths, files, faults, notes\n"
 		"  -q, --quiet     only the exit status\n"

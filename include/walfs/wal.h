@@ -100,6 +100,7 @@ enum wal_fault_kind {
 	WAL_FAULT_SEQUENCE,	   /* store: does not continue the segment before */
 	WAL_FAULT_OTHER_LOG,	   /* store: belongs to another log */
 	WAL_FAULT_POSITION,	   /* store: events below the durable position are not there */
+	WAL_FAULT_META_FILE,	   /* store: wal.meta is not there, or not whole */
 	WAL_FAULT_KINDS
 };
 
@@ -316,6 +317,7 @@ struct wal_verify_progress {
 struct wal_verify_options {
 	const struct wal_io *io;
 	unsigned flags; /* WAL_READ_DIRECT */
+	bool is_mount;	/* of wal_verify_store(): a mount, which shows sealed segments only */
 	/*
 	 * How many threads check the blocks of a sealed segment, the caller's included, at
 	 * most WAL_VERIFY_THREADS_MAX; 1: no other; 0: as many as there are processors, at
@@ -327,8 +329,8 @@ struct wal_verify_options {
 	/* Each fault found; NULL: not wanted. In the caller's thread. */
 	void (*fault)(void *ctx, const char *name, const struct wal_fault *fault);
 	/*
-	 * What is no damage, though recovery will change it: the torn tail that a crash
-	 * leaves (of a store only). NULL: not wanted.
+	 * What is no damage, though an opening will change it: what a crash leaves, a wal.meta
+	 * that is not there (of a store only). NULL: not wanted.
 	 */
 	void (*note)(void *ctx, const char *name, const struct wal_fault *fault);
 	/* Now and then; returns false to stop (-ECANCELED). NULL: not wanted. */
@@ -348,6 +350,13 @@ struct wal_verify_result {
 	uint64_t notes;
 	bool direct;		/* all of it was read past the page cache */
 	enum wal_hint hint;	/* of a store: what may explain its faults */
+	/*
+	 * Of a store: wal.meta says where it ends, so that segments missing there are found;
+	 * everything to anchor_event must be there. What says so is in the store itself: an
+	 * older copy of all of it looks the same.
+	 */
+	bool anchored;
+	uint64_t anchor_event;
 	struct wal_fault first; /* the first fault, if any */
 	char first_name[256];	/* and the file that has it */
 };
@@ -355,19 +364,22 @@ struct wal_verify_result {
 /*
  * Every layer of one segment: header area, block headers, block and chained
  * checksums, every event, padding, counts. An unsealed segment is checked up to
- * its last whole event; bytes behind that are WAL_FAULT_TAIL.
+ * its last whole event; bytes behind that are WAL_FAULT_TAIL, unless a daemon that holds the
+ * store may be appending them.
  * Return: 0 if it could be looked at (result->faults says how it is; a block that cannot
- * be read is WAL_FAULT_IO); -ENOENT, -EACCES, -ENOMEM, -ECANCELED if it could not.
+ * be read is WAL_FAULT_IO); -ENOENT, -EACCES, -ENOMEM, -ECANCELED if it could not; -EMEDIUMTYPE
+ * if neither its name nor its headers are those of a segment.
  */
 int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 		       const struct wal_verify_options *options, struct wal_verify_result *result);
 
 /*
  * Every segment of a store directory, and between them: chain, ids without gaps,
- * one log, none missing, the durable position. Takes no lock and changes nothing;
- * beside a running daemon the active segment is checked up to where it is. Bytes behind the
- * last whole event of the last segment, at or above the durable position, are a note, not a
- * fault, unless the store says that it was closed in order.
+ * one log, none missing, the durable position. Takes no lock and changes nothing; beside a
+ * running daemon it is the store of one moment, what retention removes since is no fault,
+ * and nothing is called damaged that is only on its way. What an opening would do
+ * about the last segments decides: what it cuts or sets aside as the rest of a crash is a note,
+ * not a fault, unless the store says that it was closed in order.
  * Return: as above, and -ENOTEMPTY for a directory that is no store.
  */
 int wal_verify_store(const char *path, const struct wal_verify_options *options,
@@ -405,7 +417,8 @@ int wal_store_info_read(const char *path, struct wal_store_info *info, struct wa
 void wal_store_info_destroy(struct wal_store_info *info);
 /*
  * A segment of the list is not there any more (-ENOENT): did retention remove it since?
- * Otherwise it is missing. dirfd: of the store, or of a mount. Any thread.
+ * Otherwise it is missing. dirfd: of the store, or of a mount, where it may wait a moment for
+ * the name to go, too. Any thread.
  */
 bool wal_store_is_retired(int dirfd, uint32_t index);
 

@@ -428,6 +428,35 @@ static bool judge_incarnation(const struct judged *judged, const struct promise 
 	return false;
 }
 
+static bool no_fault(const char *path, int not_an_error, const char *what)
+{
+	struct wal_verify_options options = {0};
+	struct wal_verify_result result;
+	struct wal_error error = {0};
+	char fault[320] = "";
+	int err = wal_verify_store(path, &options, &result, &error);
+
+	if (err ? err == not_an_error : !result.faults)
+		return true;
+	wal_fault_format(&result.first, fault, sizeof(fault));
+	crash_fail("%s: verify: %s%s: %s", what, err ? error.text : "", result.first_name, fault);
+	return false;
+}
+
+bool run_is_sound(const char *path, const char *what)
+{
+	return no_fault(path, 0, what);
+}
+
+/* No crash leaves what verify calls damage; before anything was made, it is no store. */
+static bool is_explained(const char *path, const char *what)
+{
+	char when[300];
+
+	snprintf(when, sizeof(when), "%s, before recovery", what);
+	return no_fault(path, -ENOTEMPTY, when);
+}
+
 bool run_recover(struct run *run, const struct promise *promise, enum crash_kind kind,
 		 const char *what, struct judged *judged)
 {
@@ -435,6 +464,8 @@ bool run_recover(struct run *run, const struct promise *promise, enum crash_kind
 	struct wal_error error;
 	int err;
 
+	if (!is_explained(run->path, what))
+		return false;
 	run->disk.removed = promise->removed;
 	/* What retention removed at the start would be missing to the judge. */
 	run->options.keep_segments = 0;
@@ -452,19 +483,4 @@ bool run_recover(struct run *run, const struct promise *promise, enum crash_kind
 		return false;
 	after_step(run, "recovery");
 	return true;
-}
-
-bool run_is_sound(const char *path, const char *what)
-{
-	struct wal_verify_options options = {0};
-	struct wal_verify_result result;
-	struct wal_error error;
-	char fault[320] = "";
-	int err = wal_verify_store(path, &options, &result, &error);
-
-	if (!err && !result.faults)
-		return true;
-	wal_fault_format(&result.first, fault, sizeof(fault));
-	crash_fail("%s: verify: %s%s: %s", what, err ? error.text : "", result.first_name, fault);
-	return false;
 }

@@ -216,9 +216,13 @@ other_files_are_no_segments() {
 	: >"$one"
 	lines 1 1000 >text
 	head -c 100000 /dev/zero >zeros
+	walctl_is 1 verify "$one" # by its name it should be one
+	holds out "$one: "
+	for file in empty text zeros; do
+		walctl_is 2 verify "$file"
+		holds err "walctl: $file: not a walfs segment"
+	done
 	for file in empty "$one" text zeros; do
-		walctl_is 1 verify "$file"
-		holds out "$file: "
 		walctl_is 1 cat "$file"
 		holds err "walctl: $file: "
 		is 'what cat printed' "$(cat out)" ''
