@@ -31,8 +31,10 @@ ends_with_an_error() {
 	same "exit status" "$status" 1
 }
 
+# (sync=none here: else an interval may end before the file is changed, and the sync that
+# follows has nothing left to do)
 case_an_active_file_that_was_cut_fails_the_next_sync() {
-	mount_log io=pwrite
+	mount_log io=pwrite,sync=none
 	printf 'one\ntwo\n' >>"$mnt/current"
 	sync -d "$mnt/current"
 	echo three >>"$mnt/current"
@@ -72,7 +74,7 @@ case_a_store_that_vanished_fails_the_next_sync() {
 }
 
 case_an_active_file_that_was_replaced_fails_the_next_sync() {
-	mount_log
+	mount_log sync=none
 	echo one >>"$mnt/current"
 	cp "$store/0000000001.wal" "$dir/copy"
 	mv "$dir/copy" "$store/0000000001.wal"
