@@ -137,6 +137,9 @@ static void check_group(struct verifier *v, uint32_t block, uint64_t offset, uin
 static bool check_meta(struct verifier *v, uint32_t block, uint32_t at,
 		       const struct wal_found *found)
 {
+	if (v->group_known && v->in_group)
+		report(v, WAL_FAULT_EVENT_GROUP, block, data_offset(v, block) + at, "%s",
+		       "a META record in it");
 	if (wal_meta_fits(found, block, at, v->r->header.block_size))
 		return true;
 	report(v, WAL_FAULT_META, block, data_offset(v, block) + at, "%s", "");
@@ -246,6 +249,8 @@ static bool add_sound_block(struct verifier *v, const struct wal_block_sum *sum)
 	if (sum->header.first_timestamp_ns < v->last_ns)
 		return false;
 	if (sum->has_events && v->group_known && sum->continues != v->in_group)
+		return false;
+	if (sum->begins_with_meta && v->group_known && v->in_group)
 		return false;
 	if (sum->has_events) {
 		v->group_known = true;

@@ -32,6 +32,15 @@ static bool group_goes_on(struct wal_block_sum *sum, uint32_t flags)
 	return true;
 }
 
+/* No group goes on across it; whether one does that came before, the caller knows. */
+static bool meta_is_sound(const struct wal_found *found, struct wal_block_sum *sum, uint32_t block,
+			  uint32_t at, uint32_t block_size)
+{
+	if (!sum->has_events)
+		sum->begins_with_meta = true;
+	return !sum->goes_on && wal_meta_fits(found, block, at, block_size);
+}
+
 /* Where the look at a block's records is. */
 struct place {
 	uint32_t at;
@@ -55,7 +64,7 @@ static bool record_is_sound(const uint8_t *data, const struct wal_segment_header
 	place->at += found.span;
 	place->last_ns = found.timestamp_ns;
 	if (found.flags & WAL_EVENT_META)
-		return wal_meta_fits(&found, index, at, segment->block_size);
+		return meta_is_sound(&found, sum, index, at, segment->block_size);
 	place->id++;
 	place->payload_bytes += found.size;
 	return (index > 0 || at > 0) && group_goes_on(sum, found.flags);

@@ -122,7 +122,10 @@ static bool decode_seal(struct oracle_segment *s, const uint8_t *image, size_t s
 
 	if (memcmp(h, "WALS", 4) != 0)
 		return fail(s, WAL_FAULT_MAGIC, WAL_NO_BLOCK, 512);
-	if (h[4] != 1 || h[5] != 0 || h[6] != 2 || count == 0 || need > UINT64_C(1) << 32)
+	if (h[4] != 1 || h[5] != 0) /* a version is believed of the active header alone */
+		return fail(s, WAL_FAULT_HEADER_CHECKSUM, WAL_NO_BLOCK, 512);
+	if (h[6] != 2 || h[7] < 12 || h[7] > 24 || oracle_get32(h + 8) == 0 ||
+	    !id_possible(h + 16) || count == 0 || need > UINT64_C(1) << 32)
 		return fail(s, WAL_FAULT_HEADER_FIELD, WAL_NO_BLOCK, 512);
 	if (size < need)
 		return fail(s, WAL_FAULT_TOO_SHORT, WAL_NO_BLOCK, size);

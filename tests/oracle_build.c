@@ -289,6 +289,20 @@ void oracle_slot_encode(const struct oracle_slot *slot, uint8_t b[ORACLE_SLOT_BY
 	oracle_put64(b + 88, oracle_xxh3(b, 88, 0));
 }
 
+/* Section 7: what a slot can say. */
+static bool slot_possible(const struct oracle_slot *slot)
+{
+	const uint64_t blocks = slot->segment_bytes - AREA;
+	const bool framing = slot->framing == 3 ? slot->framing_size > 0
+						: (slot->framing == 1 || slot->framing == 2) &&
+							  slot->framing_size == 0;
+
+	return slot->sequence > 0 && framing && slot->segment_bytes > AREA &&
+	       slot->segment_bytes <= UINT64_C(1) << 32 && blocks % slot->block_size == 0 &&
+	       slot->durable_segment < UINT32_MAX &&
+	       slot->durable_event < UINT64_C(1) << 62;
+}
+
 bool oracle_slot_decode(const uint8_t b[ORACLE_SLOT_BYTES], struct oracle_slot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
@@ -311,7 +325,7 @@ bool oracle_slot_decode(const uint8_t b[ORACLE_SLOT_BYTES], struct oracle_slot *
 	slot->durable_offset = oracle_get64(b + 64);
 	slot->durable_event = oracle_get64(b + 72);
 	slot->flags = oracle_get32(b + 80);
-	return slot->sequence > 0;
+	return slot_possible(slot);
 }
 
 int oracle_slot_choose(const uint8_t *bytes, size_t size, struct oracle_slot *slot)

@@ -480,6 +480,90 @@ START_TEST(what_is_not_there_could_not_be_looked_at)
 }
 END_TEST
 
+/* Inside of a block, and as the first record of the next. */
+START_TEST(a_meta_record_inside_a_group_is_named)
+{
+	struct oracle_params params = test_params();
+	struct oracle_segment segment;
+	uint64_t offset;
+
+	oracle_image_free(&image);
+	oracle_build(&image, &params);
+	append_lines(&image, 3);
+	oracle_append(&image, image.last_ns, WAL_FLAG_MORE, "half", 4);
+	if (_i)
+		oracle_next_block(&image);
+	offset = oracle_end(&image);
+	oracle_append_resume(&image, image.last_ns, 2);
+	oracle_append(&image, image.last_ns, WAL_FLAG_CONT, "rest\n", 5);
+	oracle_seal(&image, image.last_ns, 0);
+	verify_image();
+	ck_assert_uint_eq(reported.count, 1);
+	ck_kind(reported.faults[0].kind, WAL_FAULT_EVENT_GROUP);
+	ck_assert_uint_eq(reported.faults[0].offset, offset);
+	oracle_decode(image.bytes, image.size, 1, &segment);
+	ck_kind(segment.fault, WAL_FAULT_EVENT_GROUP);
+	ck_assert_uint_eq(segment.fault_offset, offset);
+	oracle_segment_free(&segment);
+}
+END_TEST
+
+/* FORMAT.md 6: of a RESUME record, log and incarnation are for people. */
+START_TEST(log_and_incarnation_of_a_resume_record_are_not_compared)
+{
+	struct oracle_params params = test_params();
+	struct oracle_segment segment;
+
+	oracle_image_free(&image);
+	oracle_build(&image, &params);
+	append_lines(&image, 3);
+	image.params.log[0] ^= 1;
+	oracle_append_resume(&image, image.last_ns, 0);
+	append_lines(&image, 5);
+	oracle_seal(&image, image.last_ns, 0);
+	verify_image();
+	ck_assert_uint_eq(reported.count, 0);
+	oracle_decode(image.bytes, image.size, 1, &segment);
+	ck_kind(segment.fault, WAL_FAULT_NONE);
+	oracle_segment_free(&segment);
+}
+END_TEST
+
+/* FORMAT.md 3.2: whatever else the seal says, the active header counts, and they disagree. */
+START_TEST(a_seal_with_other_shared_fields_disagrees_with_the_active_header)
+{
+	static const struct {
+		uint32_t offset;
+		uint8_t mask;
+	} fields[] = {{8, 2}, {16, 2}, {32, 1}, {48, 1}};
+	struct oracle_segment segment;
+
+	image.bytes[512 + fields[_i].offset] ^= fields[_i].mask;
+	oracle_fix_seal_header(image.bytes);
+	verify_image();
+	ck_assert_uint_eq(reported.count, 1);
+	ck_kind(reported.faults[0].kind, WAL_FAULT_HEADER_MISMATCH);
+	oracle_decode(image.bytes, image.size, 1, &segment);
+	ck_kind(segment.fault, WAL_FAULT_HEADER_MISMATCH);
+	oracle_segment_free(&segment);
+}
+END_TEST
+
+START_TEST(a_version_in_the_seal_is_not_believed)
+{
+	struct oracle_segment segment;
+
+	image.bytes[512 + 4] = 9;
+	oracle_put64(image.bytes + 512 + 56, oracle_xxh3(image.bytes + 512, 56, 0));
+	verify_image();
+	ck_kind(reported.faults[0].kind, WAL_FAULT_HEADER_CHECKSUM);
+	ck_assert_uint_eq(reported.faults[0].offset, 512);
+	oracle_decode(image.bytes, image.size, 1, &segment);
+	ck_kind(segment.fault, WAL_FAULT_HEADER_CHECKSUM);
+	oracle_segment_free(&segment);
+}
+END_TEST
+
 START_TEST(an_unsealed_segment_is_sound_up_to_its_last_whole_event)
 {
 	struct oracle_params params = test_params();
@@ -1291,6 +1375,11 @@ static Suite *verify_suite(void)
 	tcase_add_test(t, a_file_that_is_too_long_says_where_it_should_end);
 	tcase_add_test(t, what_is_no_file_is_said_so);
 	tcase_add_test(t, what_is_not_there_could_not_be_looked_at);
+	tcase_add_loop_test(t, a_meta_record_inside_a_group_is_named, 0, 2);
+	tcase_add_test(t, log_and_incarnation_of_a_resume_record_are_not_compared);
+	tcase_add_loop_test(t, a_seal_with_other_shared_fields_disagrees_with_the_active_header, 0,
+			    4);
+	tcase_add_test(t, a_version_in_the_seal_is_not_believed);
 	tcase_add_test(t, an_unsealed_segment_is_sound_up_to_its_last_whole_event);
 	tcase_add_loop_test(t, library_and_oracle_agree_on_what_is_valid, 0, 4);
 	t = test_case(suite, "every bit", 120);
