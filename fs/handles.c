@@ -77,15 +77,20 @@ struct walfs_handle *walfs_handle_get(struct walfs *fs, uint64_t id)
 	return fs->handles.slots[i].handle;
 }
 
+/* The loop's, as what all frames hold is counted without a lock. */
+static void end_frame(struct walfs_handle *handle)
+{
+	/* What could not be appended at the end needs no room any more. */
+	wal_log_hold(handle->fs->log, &handle->frame.hold, 0);
+	walfs_frame_destroy(&handle->frame);
+}
+
 static void destroy(struct walfs_handle *handle)
 {
 	walfs_reader_begin(handle);
 	if (handle->reader)
 		wal_segment_reader_close(handle->reader);
 	walfs_report_destroy(&handle->report);
-	/* What could not be appended at the end needs no room any more. */
-	wal_log_hold(handle->fs->log, &handle->frame.hold, 0);
-	walfs_frame_destroy(&handle->frame);
 	free(handle);
 }
 
@@ -104,6 +109,7 @@ void walfs_handle_put(struct walfs_handle *handle)
 	fs->handles.first_free = (uint32_t)i;
 	if (handle->readable)
 		walfs_table_remove(&fs->handles.by_ino, &handle->by_ino);
+	end_frame(handle);
 	walfs_strand_end(&fs->workers, &handle->strand, strand_idle);
 }
 
@@ -151,6 +157,7 @@ int walfs_handles_end(struct walfs *fs)
 		error = walfs_frame_finish(&handle->frame, fs->log);
 		if (error && !first)
 			first = error;
+		end_frame(handle);
 		destroy(handle);
 	}
 	walfs_table_destroy(&fs->handles.by_ino, NULL);
