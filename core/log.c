@@ -203,6 +203,14 @@ static bool can_be_started_later(int err)
 	return wal_is_no_space(err) || err == -ENOMEM || err == -EEXIST;
 }
 
+/* A clock that went back meanwhile does not close a segment before its last record. */
+static uint64_t closing_time(const struct wal_log *log)
+{
+	uint64_t now = log->io->now_ns(log->io);
+
+	return now > log->writer.last_ns ? now : log->writer.last_ns;
+}
+
 /*
  * No sync here: what the new segment takes outlives the process by its name, and
  * a sync of it waits for the old one's (docs/DESIGN.md has the order and why).
@@ -242,7 +250,7 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 	}
 	note_starting(log, beginning.index, 0);
 	wal_log_add_entry(log, beginning.index);
-	wal_segment_maintainer_add(log, &log->writer, log->io->now_ns(log->io));
+	wal_segment_maintainer_add(log, &log->writer, closing_time(log));
 	take_writer(log, next);
 	return 0;
 }
@@ -345,18 +353,60 @@ static bool is_empty(const struct wal_log *log)
 }
 
 /* What keeps it from rotating was told when it began: preparing, or starting a segment. */
+static bool can_rotate_at_once(struct wal_log *log)
+{
+	return !log->failed && log->writing && !log->writing_error &&
+	       log->writer.header.index != WAL_LAST_SEGMENT_INDEX &&
+	       log->maintainer.count < WAL_CLOSED_MAX &&
+	       wal_segment_preparer_ready(&log->preparer, NULL) > 0;
+}
+
+/* A clock this much behind the last record was set back: later ones would have a time to come. */
+#define STEP_NS UINT64_C(1000000000)
+/* How long no segment is begun again for that: twice as long each time, up to a day. */
+#define STEP_PAUSE_MIN_NS (UINT64_C(60) * 1000000000)
+#define STEP_PAUSE_MAX_NS (UINT64_C(86400) * 1000000000)
+
+static bool has_stepped_back(const struct wal_log *log, uint64_t now)
+{
+	return now < log->writer.last_ns && log->writer.last_ns - now > STEP_NS;
+}
+
+/*
+ * Lock held; dropped where it has to wait. Times are in order within a segment only, so
+ * another one has the right time again. A clock that goes to and fro begins a few, and no more.
+ * If that is not possible now, the time is held in the old one.
+ */
+static void rotate_after_step(struct wal_log *log, uint64_t real_ns)
+{
+	uint64_t now = wal_clock_ns();
+	int err = -EAGAIN;
+
+	if (now < log->step_due_ns)
+		return;
+	while (err == -EAGAIN && has_stepped_back(log, real_ns))
+		err = rotate_and_settle(log);
+	if (err) {
+		log->step_due_ns = now + STEP_NS;
+		return;
+	}
+	log->step_pause_ns = log->step_pause_ns ? 2 * log->step_pause_ns : STEP_PAUSE_MIN_NS;
+	if (log->step_pause_ns > STEP_PAUSE_MAX_NS)
+		log->step_pause_ns = STEP_PAUSE_MAX_NS;
+	log->step_due_ns = now + log->step_pause_ns;
+}
+
 void wal_log_rotate_by_age(struct wal_log *log)
 {
-	uint64_t now = log->io->now_ns(log->io);
+	uint64_t now = log->io->now_ns(log->io), created = log->writer.header.created_ns;
 	uint64_t age_ns = log->asked.rotate_age_s * UINT64_C(1000000000);
 
-	if (log->failed || !log->writing || log->writing_error || is_empty(log) ||
-	    log->writer.header.index == WAL_LAST_SEGMENT_INDEX ||
-	    now < log->writer.header.created_ns || now - log->writer.header.created_ns < age_ns ||
-	    log->maintainer.count == WAL_CLOSED_MAX ||
-	    wal_segment_preparer_ready(&log->preparer, NULL) == 0)
+	if (!can_rotate_at_once(log) || is_empty(log))
 		return;
-	rotate_and_settle(log);
+	if (now < created && has_stepped_back(log, now))
+		rotate_after_step(log, now); /* how old it is nobody knows */
+	else if (now >= created && now - created >= age_ns)
+		rotate_and_settle(log);
 }
 
 /* --- appending -------------------------------------------------------------------------------- */
@@ -526,15 +576,25 @@ static int settle_batch(struct wal_log *log, const struct batch *batch,
 	return err;
 }
 
+/* Return: 0; the event goes into the segment that there is then. */
+static int begin_after_step(struct wal_log *log, uint64_t now)
+{
+	rotate_after_step(log, now);
+	return get_ready(log);
+}
+
 static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct wal_hold *hold)
 {
 	uint64_t now = log->io->now_ns(log->io);
 	uint64_t own = hold ? hold->cost_bytes : 0;
-	const struct resume_mark mark = mark_resume(log);
+	struct resume_mark mark;
 	size_t done = 0;
-	int err = log->resume_due ? append_resume(log, now) : 0;
+	int err = has_stepped_back(log, now) ? begin_after_step(log, now) : 0;
 	bool roomy, unsettled = false;
 
+	mark = mark_resume(log);
+	if (!err && log->resume_due)
+		err = append_resume(log, now);
 	roomy = !err && surely_fits(log, batch);
 	while (!err && done < batch->count) {
 		err = append_one(log, &batch->records[done], now, own, roomy);

@@ -69,6 +69,8 @@ struct wal_log {
 	size_t record_limit;  /* what they allow; takes divisions to find out */
 	struct wal_segment_writer writer;
 	bool writing;	       /* writer is open */
+	uint64_t step_due_ns;	/* from when on a clock that was set back begins a segment */
+	uint64_t step_pause_ns; /* how long that was put off the last time */
 	int writing_error;     /* of the last write into the segment: no space; 0: it went well */
 	int failed;	       /* the error that made the log read-only; 0: none */
 	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */

@@ -501,6 +501,62 @@ START_TEST(a_clock_that_goes_back_is_held_and_the_next_segment_says_so)
 }
 END_TEST
 
+#define SECOND UINT64_C(1000000000)
+
+/* R47, and closed_ns */
+START_TEST(R47_a_clock_that_was_set_back_begins_a_segment_with_the_right_time)
+{
+	struct store_decoded decoded;
+
+	fault_io_set_clock(&fault, TEST_TIME + 1000 * SECOND, 0);
+	open_log();
+	if (_i)
+		log_put_lines(&handle, 1, 1);
+	close_log();
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	log_put_lines(&handle, 1 + (uint64_t)_i, 3);
+	ck_assert_uint_eq(position().segment, 2);
+	ck_ok(wal_log_sync(wal));
+	assert_log_lines(3);
+	close_log();
+	store_decode(test_path(STORE), 1, &decoded);
+	ck_assert_uint_eq(decoded.segment.closed_ns, TEST_TIME + 1000 * SECOND);
+	store_decoded_free(&decoded);
+	store_decode(test_path(STORE), 2, &decoded);
+	ck_assert_uint_eq(decoded.segment.events[0].timestamp_ns, TEST_TIME);
+	ck_assert_uint_eq(decoded.segment.meta.recovery, 0x04); /* CLOCK_STEPPED */
+	ck_assert_uint_eq(decoded.segment.meta.clock_step_ns, 1000 * SECOND);
+	store_decoded_free(&decoded);
+}
+END_TEST
+
+START_TEST(a_clock_that_goes_to_and_fro_begins_few_segments)
+{
+	open_log();
+	for (uint64_t id = 1; id <= 200; id++) {
+		fault_io_set_clock(&fault, TEST_TIME + id % 2 * 100 * SECOND, 0);
+		log_put_lines(&handle, id, id);
+	}
+	ck_assert_uint_eq(position().segment, 2);
+	assert_log_lines(200);
+}
+END_TEST
+
+START_TEST(without_space_for_another_segment_a_clock_that_was_set_back_stops_nobody)
+{
+	fault_io_set_clock(&fault, TEST_TIME + 1000 * SECOND, 0);
+	open_log();
+	log_put_lines(&handle, 1, 1);
+	fault_io_fail_ops(&fault, OP(RENAME), -ENOSPC, 0);
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	log_put_lines(&handle, 2, 10);
+	ck_assert_uint_eq(position().segment, 1);
+	fault_io_reset(&fault);
+	assert_log_lines(10);
+}
+END_TEST
+
 /* --- rotating ------------------------------------------------------------------------------ */
 
 START_TEST(rotating_an_empty_segment_does_nothing)
@@ -2021,6 +2077,11 @@ static void add_appending(Suite *suite)
 	tcase_add_test(t, a_full_segment_is_sealed_and_the_log_goes_on);
 	tcase_add_test(t, a_record_larger_than_an_event_is_a_group_in_one_segment);
 	tcase_add_test(t, a_clock_that_goes_back_is_held_and_the_next_segment_says_so);
+	tcase_add_loop_test(
+		t, R47_a_clock_that_was_set_back_begins_a_segment_with_the_right_time, 0, 2);
+	tcase_add_test(t, a_clock_that_goes_to_and_fro_begins_few_segments);
+	tcase_add_test(
+		t, without_space_for_another_segment_a_clock_that_was_set_back_stops_nobody);
 	tcase_add_test(t, rotating_an_empty_segment_does_nothing);
 	tcase_add_test(t, rotating_seals_the_segment_and_starts_the_next);
 	tcase_add_test(t, a_finished_segment_is_known_once_it_was_read);
