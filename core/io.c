@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -249,6 +250,15 @@ static uint64_t io_now_ns(const struct wal_io *io)
 	return wal_clock_realtime_ns();
 }
 
+static uint64_t io_passed_ns(const struct wal_io *io)
+{
+	struct timespec now;
+
+	(void)io;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* A quota does not show here. Root may take what is reserved, others may not. */
 static uint64_t io_free_bytes(const struct wal_io *io, int dirfd)
 {
@@ -275,6 +285,7 @@ const struct wal_io wal_io_system = {
 	.rename = io_rename,
 	.unlink = io_unlink,
 	.now_ns = io_now_ns,
+	.passed_ns = io_passed_ns,
 	.free_bytes = io_free_bytes,
 };
 

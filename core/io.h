@@ -52,6 +52,8 @@ struct wal_io {
 	int (*rename)(const struct wal_io *io, int dirfd, const char *from, const char *to);
 	int (*unlink)(const struct wal_io *io, int dirfd, const char *name);
 	uint64_t (*now_ns)(const struct wal_io *io); /* Unix time */
+	/* Since some moment, while the machine sleeps, too, and whatever the clock is set to. */
+	uint64_t (*passed_ns)(const struct wal_io *io);
 	/* What this process may still allocate there, at most; UINT64_MAX: not known. */
 	uint64_t (*free_bytes)(const struct wal_io *io, int dirfd);
 };

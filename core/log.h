@@ -93,7 +93,11 @@ struct wal_log {
 	uint32_t damaged_count; /* of entries */
 	struct wal_durable durable;
 
-	struct wal_retention_failure retention_failure; /* the maintainer's */
+	struct wal_retention_failure retention_failure; /* the maintainer's, and what follows */
+	uint64_t age_looked_ns;	    /* passed_ns() when age was looked at; 0: not yet */
+	uint64_t age_real_ns;	    /* and the time of day then */
+	uint32_t age_floor_segment; /* the active one when the clock was set forward, */
+	uint64_t age_floor_ns;	    /* and that time */
 	struct wal_telemetry telemetry;			/* needs no lock */
 	struct wal_committer committer;
 	struct wal_segment_preparer preparer;
@@ -154,7 +158,8 @@ struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
 /* Marks it as damaged. Return: whether that is news of this block, or of a fault in none. */
 bool wal_log_damage_entry(struct wal_log *log, struct wal_log_entry *entry,
 			  const struct wal_fault *fault);
-void wal_log_remove_entry(struct wal_log *log, uint32_t index);
+/* indexes: ascending. */
+void wal_log_remove_entries(struct wal_log *log, const uint32_t *indexes, size_t count);
 void wal_log_clear_entries(struct wal_log *log);
 
 #endif

@@ -248,6 +248,17 @@ static uint32_t first_kept(const struct wal_recovery *rec)
 	return known && known <= last ? known : first;
 }
 
+/* Lock held, dropped meanwhile. */
+static enum wal_retained retain(struct wal_log *log)
+{
+	enum wal_retained retained;
+
+	pthread_mutex_unlock(&log->lock);
+	retained = wal_log_retain(log);
+	pthread_mutex_lock(&log->lock);
+	return retained;
+}
+
 static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec,
 			   struct wal_error *error)
 {
@@ -261,17 +272,17 @@ static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec,
 static int begin_with_retention(struct wal_log *log, const struct wal_recovery *rec,
 				struct wal_error *error)
 {
+	enum wal_retained retained = WAL_RETAINED_MORE;
 	int err = begin_or_resume(log, rec, error);
-	bool removed;
 
-	if (!wal_is_no_space(err))
-		return err;
-	/* What a segment that is there lacks is not known. */
-	log->needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
-	pthread_mutex_unlock(&log->lock);
-	removed = wal_log_retain(log);
-	pthread_mutex_lock(&log->lock);
-	return removed ? begin_or_resume(log, rec, error) : err;
+	if (wal_is_no_space(err)) /* what a segment that is there lacks is not known */
+		log->needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
+	while (wal_is_no_space(err) && retained == WAL_RETAINED_MORE) {
+		retained = retain(log);
+		if (retained != WAL_RETAINED_ALL)
+			err = begin_or_resume(log, rec, error);
+	}
+	return err;
 }
 
 /* Lock held; dropped now and then. */
@@ -335,14 +346,14 @@ static bool is_still_full(const struct wal_log *log)
 /* Lock held; dropped while segments are removed that need not be kept. */
 static bool may_have_space(struct wal_log *log)
 {
-	bool removed;
+	enum wal_retained retained = WAL_RETAINED_MORE;
+	bool full = is_still_full(log);
 
-	if (!is_still_full(log))
-		return true;
-	pthread_mutex_unlock(&log->lock);
-	removed = wal_log_retain(log);
-	pthread_mutex_lock(&log->lock);
-	return removed && !is_still_full(log);
+	while (full && retained == WAL_RETAINED_MORE) {
+		retained = retain(log);
+		full = retained == WAL_RETAINED_ALL || is_still_full(log);
+	}
+	return !full;
 }
 
 static int plan_and_go_on(struct wal_log *log)

@@ -134,17 +134,23 @@ static void free_known(struct wal_log_entry *entry)
 	free(entry->told);
 }
 
-void wal_log_remove_entry(struct wal_log *log, uint32_t index)
+void wal_log_remove_entries(struct wal_log *log, const uint32_t *indexes, size_t count)
 {
-	struct wal_log_entry *entry = wal_log_find_entry(log, index);
+	size_t from, to = 0, k = 0;
 
-	if (!entry)
-		return;
-	free_known(entry);
-	log->damaged_count -= entry->damaged;
-	log->entry_count--;
-	memmove(entry, entry + 1,
-		(size_t)(log->entries + log->entry_count - entry) * sizeof(*entry));
+	for (from = 0; from < log->entry_count; from++) {
+		struct wal_log_entry *entry = &log->entries[from];
+
+		while (k < count && indexes[k] < entry->index)
+			k++;
+		if (k >= count || indexes[k] != entry->index) {
+			log->entries[to++] = *entry;
+			continue;
+		}
+		log->damaged_count -= entry->damaged;
+		free_known(entry);
+	}
+	log->entry_count = to;
 }
 
 void wal_log_clear_entries(struct wal_log *log)

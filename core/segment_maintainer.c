@@ -81,6 +81,7 @@ static void drop_all(struct wal_log *log)
 		wal_committer_leave(log, m->queue[m->count - 1].info.index);
 		wal_segment_writer_close(&m->queue[--m->count].writer, false);
 	}
+	m->retaining = false;
 	tell_sealed(log);
 }
 
@@ -147,7 +148,9 @@ static bool has_work(struct wal_log *log)
 {
 	struct wal_segment_maintainer *m = &log->maintainer;
 
-	return m->count > 0 && (!m->no_space || m->urgent || log->failed || first_unsynced(m));
+	return m->retaining ||
+	       (m->count > 0 &&
+		(!m->no_space || m->urgent || log->failed || first_unsynced(m)));
 }
 
 /* Lock held. Return: whether there is something to do (or to look at: ages, space). */
@@ -167,15 +170,23 @@ static bool wait_for_work(struct wal_log *log)
 	return m->count > 0 || !m->stop;
 }
 
+/* Lock held, dropped meanwhile. One step: what is to be sealed does not wait for more. */
+static void retain(struct wal_log *log)
+{
+	bool more;
+
+	pthread_mutex_unlock(&log->lock);
+	more = wal_log_retain(log) == WAL_RETAINED_MORE;
+	pthread_mutex_lock(&log->lock);
+	log->maintainer.retaining = more;
+}
+
 static void look_at_ages(struct wal_log *log)
 {
 	if (log->asked.rotate_age_s)
 		wal_log_rotate_by_age(log);
-	if (!log->asked.keep_age_s)
-		return;
-	pthread_mutex_unlock(&log->lock);
-	wal_log_retain(log);
-	pthread_mutex_lock(&log->lock);
+	if (log->asked.keep_age_s)
+		retain(log);
 }
 
 static void *run(void *arg)
@@ -183,9 +194,9 @@ static void *run(void *arg)
 	struct wal_log *log = arg;
 	struct wal_segment_maintainer *m = &log->maintainer;
 
-	/* What a smaller limit than last time makes too much goes now, not at the next seal. */
-	wal_log_retain(log);
 	pthread_mutex_lock(&log->lock);
+	/* What a smaller limit than last time makes too much goes now, not at the next seal. */
+	m->retaining = true;
 	while (wait_for_work(log)) {
 		struct wal_closed *unsynced = first_unsynced(m);
 
@@ -195,9 +206,9 @@ static void *run(void *arg)
 			sync_data(log, unsynced);
 		} else if (m->count > 0) {
 			seal_oldest(log);
-			pthread_mutex_unlock(&log->lock);
-			wal_log_retain(log);
-			pthread_mutex_lock(&log->lock);
+			retain(log);
+		} else if (m->retaining) {
+			retain(log);
 		} else {
 			look_at_ages(log);
 		}

@@ -35,6 +35,7 @@ struct wal_segment_maintainer {
 	int no_space;	    /* the oldest found none to be sealed, and is tried again; 0: it did */
 	bool urgent;	    /* somebody waits for that: try at once */
 	uint64_t tried;	    /* seals so far */
+	bool retaining;	    /* there is more to be removed */
 	bool left_unsealed; /* at the end, for lack of space */
 	struct wal_seal_wait *waiting; /* to be told that their segment is sealed */
 	bool stop;
@@ -62,7 +63,16 @@ int wal_segment_maintainer_wait(struct wal_log *log, uint32_t index);
 /* Seals what is left (unless the log failed or has no space), then ends the thread. */
 void wal_segment_maintainer_stop(struct wal_log *log);
 
-/* retention.c. Removes what the options say; lock not held. Return: whether there was any. */
-bool wal_log_retain(struct wal_log *log);
+/* How many segments one step removes at most. */
+#define WAL_RETAIN_STEP 64u
+
+enum wal_retained {
+	WAL_RETAINED_ALL,  /* nothing was due, or could be removed */
+	WAL_RETAINED_SOME, /* what was due is removed */
+	WAL_RETAINED_MORE, /* a step was done, and there is more to do */
+};
+
+/* retention.c. Removes some of what the options say; lock not held. */
+enum wal_retained wal_log_retain(struct wal_log *log);
 
 #endif

@@ -194,6 +194,11 @@ static uint64_t fault_now_ns(const struct wal_io *io)
 	return now;
 }
 
+static uint64_t fault_passed_ns(const struct wal_io *io)
+{
+	return wal_io_system.passed_ns(&wal_io_system) + fault_of(io)->passed_ns;
+}
+
 static uint64_t fault_free_bytes(const struct wal_io *io, int dirfd)
 {
 	uint64_t bytes = fault_of(io)->free_bytes;
@@ -219,6 +224,7 @@ void fault_io_init(struct fault_io *f)
 		.rename = fault_rename,
 		.unlink = fault_unlink,
 		.now_ns = fault_now_ns,
+		.passed_ns = fault_passed_ns,
 		.free_bytes = fault_free_bytes,
 	};
 	f->free_bytes = UINT64_MAX;
@@ -256,6 +262,14 @@ void fault_io_set_clock(struct fault_io *f, uint64_t now_ns, uint64_t step_ns)
 	f->fixed_clock = true;
 	f->now = now_ns;
 	f->step_ns = step_ns;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void fault_io_let_pass(struct fault_io *f, uint64_t ns)
+{
+	pthread_mutex_lock(&f->lock);
+	f->now += ns;
+	f->passed_ns += ns;
 	pthread_mutex_unlock(&f->lock);
 }
 

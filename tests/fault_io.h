@@ -52,6 +52,7 @@ struct fault_io {
 	atomic_bool fixed_clock; /* now is what the clock says; else the real one */
 	uint64_t now;
 	uint64_t step_ns;	   /* added after each look */
+	_Atomic uint64_t passed_ns; /* that went by besides what did */
 	_Atomic uint64_t free_bytes; /* what is said to be free; UINT64_MAX: what is */
 	atomic_uint sync_delay_us; /* each fdatasync takes at least so long */
 	atomic_bool no_direct;	   /* there is no way past the page cache */
@@ -64,6 +65,8 @@ void fault_io_destroy(struct fault_io *fault);
 /* Starts to count again and forgets what should fail. The clock stays. */
 void fault_io_reset(struct fault_io *fault);
 void fault_io_set_clock(struct fault_io *fault, uint64_t now_ns, uint64_t step_ns);
+/* The fixed clock goes on as time does; set_clock() is as if somebody set it. */
+void fault_io_let_pass(struct fault_io *fault, uint64_t ns);
 /* Each op of the set fails with error from now on, `times` times (0: for ever). */
 void fault_io_fail_ops(struct fault_io *fault, unsigned ops, int error, uint64_t times);
 uint64_t fault_io_count(struct fault_io *fault, enum fault_op op);

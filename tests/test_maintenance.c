@@ -536,6 +536,19 @@ END_TEST
 
 /* --- by age -------------------------------------------------------------------------- */
 
+START_TEST(a_segment_begun_in_a_time_to_come_is_rotated_by_age)
+{
+	fault_io_set_clock(&fault, TEST_TIME + 1000000 * SECOND, 0);
+	handle.options.rotate_age_s = 60;
+	open_log();
+	log_put_lines(&handle, 1, 3);
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	for (int ms = 0; ms < 4000 && wal_log_current(wal) == 1; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(wal_log_current(wal), 2);
+}
+END_TEST
+
 START_TEST(a_segment_that_is_old_enough_is_rotated_unless_it_is_empty)
 {
 	fault_io_set_clock(&fault, TEST_TIME, 0);
@@ -676,9 +689,78 @@ START_TEST(what_is_too_old_is_removed_but_one_sealed_segment_is_kept)
 	make_segments(4);
 	usleep(50000);
 	wait_for_segments(4);
-	fault_io_set_clock(&fault, TEST_TIME + 7200 * SECOND, 0);
+	fault_io_let_pass(&fault, 7200 * SECOND);
 	wait_for_segments(1);
 	ck_assert(file_exists(store_segment_path(test_path(STORE), 4)));
+}
+END_TEST
+
+/* Until the maintainer has looked at the ages, which it does each second. */
+static void wait_for_a_look(void)
+{
+	usleep(1300000);
+}
+
+START_TEST(age_is_not_believed_across_a_step_of_the_clock)
+{
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	make_segments(3);
+	wait_for_a_look();
+	fault_io_set_clock(&fault, TEST_TIME + 315360000 * SECOND, 0); /* ten years ahead */
+	wait_for_a_look();
+	wait_for_segments(3);
+	ck_assert(log_noticed(&handle, "the clock was set forward"));
+	fault_io_let_pass(&fault, 3000 * SECOND);
+	wait_for_a_look();
+	wait_for_segments(3);
+	fault_io_let_pass(&fault, 700 * SECOND);
+	wait_for_segments(1);
+}
+END_TEST
+
+/* No clock of its own: each boot begins in 1970, until somebody says what time it is. */
+START_TEST(what_was_closed_in_1970_is_as_old_as_what_came_after_it)
+{
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, 100 * SECOND, 0);
+	open_log();
+	make_segments(3);
+	close_log();
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	wait_for_a_look();
+	wait_for_segments(3); /* nobody knows: not at once */
+	log_put_lines(&handle, 31, 40);
+	ck_ok(wal_log_rotate(wal)); /* closed now: so they are as old as this at least */
+	fault_io_let_pass(&fault, 3000 * SECOND);
+	wait_for_a_look();
+	wait_for_segments(4);
+	fault_io_let_pass(&fault, 700 * SECOND);
+	wait_for_segments(1);
+}
+END_TEST
+
+START_TEST(what_was_closed_in_a_time_to_come_does_not_keep_the_rest_for_ever)
+{
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, TEST_TIME + 315360000 * SECOND, 0);
+	open_log();
+	make_segments(2);
+	close_log();
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	log_put_lines(&handle, 21, 30);
+	ck_ok(wal_log_rotate(wal));
+	log_put_lines(&handle, 31, 40);
+	ck_ok(wal_log_rotate(wal));
+	wait_for_a_look();
+	ck_assert(file_exists(store_segment_path(test_path(STORE), 1)));
+	fault_io_let_pass(&fault, 3700 * SECOND);
+	wait_for_segments(1);
+	close_log();
+	expect_sound_store();
 }
 END_TEST
 
@@ -691,6 +773,37 @@ START_TEST(a_clock_that_went_back_removes_nothing)
 	fault_io_set_clock(&fault, TEST_TIME - 100000 * SECOND, 0);
 	usleep(1500000);
 	wait_for_segments(3);
+}
+END_TEST
+
+/* Seals go first, and wal.meta is not written for each: or a backlog would stop the writers. */
+START_TEST(a_backlog_of_retention_is_removed_in_steps)
+{
+	uint64_t writes, names;
+
+	fault.skip_sync = true;
+	open_log();
+	make_segments(2 * WAL_RETAIN_STEP + 11);
+	ck_assert_int_eq(wal_log_retain(wal), WAL_RETAINED_ALL);
+	wal->asked.keep_segments = 1;
+	for (unsigned left = WAL_RETAIN_STEP + 11; left >= 11; left -= WAL_RETAIN_STEP) {
+		writes = stats().counters[WAL_COUNT_META_WRITES];
+		names = fault_io_count(&fault, FAULT_OP_FSYNC);
+		ck_assert_int_eq(wal_log_retain(wal), WAL_RETAINED_MORE);
+		ck_assert_uint_eq(stats().sealed_segments, left);
+		ck_assert_uint_le(stats().counters[WAL_COUNT_META_WRITES] - writes, 2);
+		ck_assert_uint_le(fault_io_count(&fault, FAULT_OP_FSYNC) - names, 2);
+		/* Durably, before the first of them was removed. */
+		ck_assert_uint_eq(store_slot(test_path(STORE)).first_segment,
+				  2 * WAL_RETAIN_STEP + 12 - left);
+		if (left < WAL_RETAIN_STEP)
+			break;
+	}
+	ck_assert_int_eq(wal_log_retain(wal), WAL_RETAINED_SOME);
+	ck_assert_uint_eq(stats().sealed_segments, 1);
+	ck_assert_int_eq(wal_log_retain(wal), WAL_RETAINED_ALL);
+	close_log();
+	expect_sound_store();
 }
 END_TEST
 
@@ -827,11 +940,12 @@ START_TEST(what_need_not_be_kept_is_removed_while_the_disk_stays_full)
 	fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
 	handle.options.keep_age_s = 3600;
 	open_log();
-	fault_io_set_clock(&fault, fault.io.now_ns(&fault.io) + 7200 * SECOND, 0);
+	fault_io_set_clock(&fault, fault.io.now_ns(&fault.io), 0);
+	fault_io_let_pass(&fault, 7200 * SECOND);
 	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
 	ck_assert_uint_ge(stats().counters[WAL_COUNT_REMOVED_SEGMENTS], 7);
 	fault_io_reset(&fault);
-	fault_io_set_clock(&fault, fault.io.now_ns(&fault.io) + SECOND, 0);
+	fault_io_let_pass(&fault, SECOND);
 	log_put_lines(&handle, 81, 100);
 	expect_sound_store();
 }
@@ -927,7 +1041,11 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, only_so_many_bytes_are_kept);
 	tcase_add_test(t, nobody_waits_while_retention_asks_how_large_segments_are);
 	tcase_add_test(t, what_is_too_old_is_removed_but_one_sealed_segment_is_kept);
+	tcase_add_test(t, age_is_not_believed_across_a_step_of_the_clock);
+	tcase_add_test(t, what_was_closed_in_1970_is_as_old_as_what_came_after_it);
+	tcase_add_test(t, what_was_closed_in_a_time_to_come_does_not_keep_the_rest_for_ever);
 	tcase_add_test(t, a_clock_that_went_back_removes_nothing);
+	tcase_add_test(t, a_backlog_of_retention_is_removed_in_steps);
 	tcase_add_test(t, a_damaged_segment_is_evidence_and_stays);
 	tcase_add_test(t, wal_meta_knows_what_is_kept_before_a_segment_is_removed);
 	tcase_add_loop_test(
@@ -961,6 +1079,7 @@ static Suite *maintenance_suite(void)
 	tcase_add_loop_test(
 		t, an_append_that_was_done_never_asks_to_be_tried_again_for_lack_of_space, 0, 2);
 	tcase_add_test(t, a_segment_that_is_old_enough_is_rotated_unless_it_is_empty);
+	tcase_add_test(t, a_segment_begun_in_a_time_to_come_is_rotated_by_age);
 	tcase_add_test(t, the_counters_say_what_happened);
 	add_keeping(suite);
 	return suite;
