@@ -156,6 +156,7 @@ static int seek(struct wal_segment_reader *r, enum seek_key key, uint64_t value)
 	struct wal_event event;
 	int found;
 
+	r->salvage = (struct wal_salvage){0};
 	r->cursor = (struct wal_cursor){.block = find_block(r, key, value)};
 	do {
 		before = r->cursor;

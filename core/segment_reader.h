@@ -16,6 +16,22 @@ struct wal_cursor {
 	uint64_t payload; /* its payload's offset */
 };
 
+/* Where wal_segment_reader_next_salvaged() is in a block that does not hold. */
+struct wal_salvage {
+	bool in_block;
+	uint32_t at;	       /* in its data area */
+	uint32_t limit;	       /* records end there at the latest */
+	uint32_t next_block;   /* all in front of it was looked at */
+	uint32_t upper_block;  /* the next whose header holds; 0: not looked for */
+	uint64_t next_id;      /* the lowest that the next event can have */
+	uint64_t block_end_id; /* those of this block are below */
+	uint64_t end_id;       /* those in front of upper_block are below */
+	uint64_t last_ns;
+	uint64_t until_ns;
+	uint64_t lost_bytes; /* since the last that proved itself */
+	uint64_t hashed;     /* bytes, in this block */
+};
+
 struct wal_segment_reader {
 	int fd;
 	struct wal_shared_file *shared; /* whose descriptor that is; NULL: the reader's own */
@@ -35,6 +51,7 @@ struct wal_segment_reader {
 	uint32_t salvaged; /* blocks up to here can be asked for, behind the tail's; 0: none */
 
 	struct wal_cursor cursor;
+	struct wal_salvage salvage;
 	struct wal_cursor payload_cursor; /* where the last payload() ended */
 	uint64_t payload_at;
 	struct wal_segment_info info;

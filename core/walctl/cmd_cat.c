@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,69 +14,84 @@ struct cat {
 	uint64_t to;
 	uint64_t since_ns; /* times, until is excluded */
 	uint64_t until_ns;
+	bool has_until;
 	bool json;
-	uint64_t next_id; /* for target_gap() */
+	bool damaged;
+	bool printed; /* an event of this path */
+	struct sequence sequence;
 	enum status worst;
 };
 
 /* What the segment that was looked at means for the ones behind it. */
 enum next { NEXT_SEGMENT, NEXT_NONE };
 
-static json_t *json_base64(const uint8_t *data, size_t size)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t length = (size + 2) / 3 * 4;
-	char *text = malloc(length + 1);
-	json_t *value;
-
-	if (!text)
-		die_no_memory();
-	for (size_t in = 0, out = 0; in < size; in += 3) {
-		uint32_t bits = (uint32_t)data[in] << 16;
-
-		if (in + 1 < size)
-			bits |= (uint32_t)data[in + 1] << 8;
-		if (in + 2 < size)
-			bits |= data[in + 2];
-		text[out++] = digits[bits >> 18];
-		text[out++] = digits[bits >> 12 & 63];
-		text[out++] = in + 1 < size ? digits[bits >> 6 & 63] : '=';
-		text[out++] = in + 2 < size ? digits[bits & 63] : '=';
-	}
-	value = json_stringn(text, length);
-	free(text);
-	return value;
-}
-
-static void put_json(const struct wal_event *event)
-{
-	json_t *object = json_object();
-	json_t *payload = json_stringn((const char *)event->payload, event->size);
-
-	json_put(object, "id", json_number(event->id));
-	json_put(object, "time", json_time(event->timestamp_ns));
-	json_put(object, "flags", json_bits(event_flags, event->flags));
-	if (payload)
-		json_put(object, "payload", payload);
-	else /* not UTF-8 */
-		json_put(object, "payload_base64", json_base64(event->payload, event->size));
-	json_print(object);
-}
-
 /* Return: false if stdout takes no more. */
-static bool put_event(const struct cat *cat, const struct wal_event *event)
+static bool put_event(const struct cat *cat, const struct wal_event *event, bool damaged)
 {
 	if (cat->json)
-		put_json(event);
+		put_event_json(event, damaged);
+	else if (cat->damaged)
+		put_event_marked(event, damaged);
 	else
 		fwrite(event->payload, 1, event->size, stdout);
 	return !output_failed();
 }
 
+static void report(struct cat *cat, const char *file, int error, const struct wal_fault *fault)
+{
+	cat->worst = worse(cat->worst, complain_segment(file, error, fault));
+}
+
+/* Of missing events only those that are wanted. */
+static bool clip(const struct cat *cat, struct gap *gap)
+{
+	if (!gap->last) /* ids are not known */
+		return true;
+	if (gap->last < cat->from || gap->first > cat->to)
+		return false;
+	if (gap->first < cat->from)
+		gap->first = cat->from > 1 ? cat->from : gap->first;
+	if (gap->last > cat->to)
+		gap->last = cat->to;
+	return true;
+}
+
+static void report_gap(struct cat *cat, const struct target *target, struct gap gap)
+{
+	char text[GAP_TEXT];
+
+	if (!clip(cat, &gap))
+		return;
+	gap_format(&gap, text);
+	complain(target->path, "%s; see walctl verify", text);
+	cat->worst = worse(cat->worst, STATUS_DAMAGED);
+}
+
+/* Events of a segment that is there, up to the one in front of next_id. */
+static void report_left_out(struct cat *cat, const char *file, uint64_t next_id)
+{
+	struct gap gap = {.first = cat->sequence.next_id, .last = next_id - 1};
+	char events[GAP_EVENTS_TEXT];
+
+	if (!gap.first || gap.first >= next_id || !clip(cat, &gap))
+		return;
+	complain(file, "%s damaged and left out%s", gap_events(&gap, events),
+		 cat->damaged ? "" : "; cat --damaged shows what is whole");
+	cat->worst = worse(cat->worst, STATUS_DAMAGED);
+}
+
+/* --- one segment ------------------------------------------------------------------- */
+
+/* A segment that is looked at, and what it is called. */
+struct source {
+	const struct target *target;
+	struct wal_segment_reader *reader;
+	const struct wal_segment_info *info;
+	char *file;
+};
+
 /* Ids and times both grow within a segment: the first event is the later of two. */
-static int first_event(const struct cat *cat, struct wal_segment_reader *reader,
-		       struct wal_event *event)
+static int seek(const struct cat *cat, struct wal_segment_reader *reader, struct wal_event *event)
 {
 	int result = wal_segment_reader_seek_event(reader, cat->from);
 
@@ -87,107 +103,166 @@ static int first_event(const struct cat *cat, struct wal_segment_reader *reader,
 	return result ? result : wal_segment_reader_next(reader, event);
 }
 
-/* Events from the one given on, to the end of what is wanted or whole. */
-static int cat_events(const struct cat *cat, struct wal_segment_reader *reader,
-		      struct wal_event *event, enum next *next)
+static int next_event(const struct cat *cat, struct wal_segment_reader *reader,
+		      struct wal_event *event, bool *damaged)
 {
-	int result = 1;
+	*damaged = false;
+	if (cat->damaged)
+		return wal_segment_reader_next_salvaged(reader, event, damaged);
+	return wal_segment_reader_next(reader, event);
+}
 
-	for (; result == 1; result = wal_segment_reader_next(reader, event)) {
-		if (event->id > cat->to) {
-			*next = NEXT_NONE;
-			return 0;
-		}
-		if (event->timestamp_ns >= cat->until_ns)
-			return 0; /* but go on: later segments may have an earlier clock */
-		if (event->id < cat->from || event->timestamp_ns < cat->since_ns)
-			continue; /* behind damage there was no seeking */
-		if (!put_event(cat, event)) {
-			*next = NEXT_NONE;
-			return 0;
-		}
+/* With damage on the way there is no seeking: then from the segment's first event on. */
+static int first_event(struct cat *cat, const struct source *source, struct wal_event *event,
+		       bool *damaged)
+{
+	bool seeks = !cat->damaged || source->info->state != WAL_DAMAGED;
+	int result = seeks ? seek(cat, source->reader, event) : -EUCLEAN;
+
+	*damaged = false;
+	if (result >= 0) {
+		cat->sequence.next_id = result ? event->id : source->info->last_event + 1;
+		return result;
 	}
-	return result;
+	wal_segment_reader_seek_event(source->reader, 0);
+	return next_event(cat, source->reader, event, damaged);
 }
 
-static void report(struct cat *cat, const char *file, int error, const struct wal_fault *fault)
+/* Reports what is wrong. Return: whether there is anything behind it. */
+static bool pass_damage(struct cat *cat, const struct source *source, int error)
 {
-	cat->worst = worse(cat->worst, complain_segment(file, error, fault));
-}
-
-/* Return: whether there is anything behind what is wrong. */
-static bool pass_damage(struct cat *cat, const char *file, struct wal_segment_reader *reader,
-			int error)
-{
-	const struct wal_segment_info *info = wal_segment_reader_info(reader);
-	const struct wal_fault *fault = wal_segment_reader_fault(reader);
+	const struct wal_segment_info *info = source->info;
+	const struct wal_fault *fault = wal_segment_reader_fault(source->reader);
 	bool cut = fault->kind == WAL_FAULT_TOO_SHORT;
 	bool said = info->fault.kind == fault->kind &&
 		    (cut || (info->fault.block == WAL_NO_BLOCK &&
 			     info->fault.offset == fault->offset)); /* at the start */
 
 	if (!said)
-		report(cat, file, error, fault);
-	return !cut && wal_segment_reader_skip_block(reader);
+		report(cat, source->file, error, fault);
+	if (cat->damaged)
+		return status_of(error) == STATUS_DAMAGED;
+	return !cut && wal_segment_reader_skip_block(source->reader);
 }
 
-/* Of missing events only those that are wanted. */
-static void report_gap(struct cat *cat, const struct target *target, const struct gap *gap)
-{
-	uint64_t first = gap->first > cat->from ? gap->first : cat->from;
-	uint64_t last = gap->last < cat->to ? gap->last : cat->to;
+enum step { STEP_ON, STEP_NEXT_SEGMENT, STEP_END };
 
-	if (first > last)
-		return;
-	complain(target->path, "events %" PRIu64 " to %" PRIu64 " are missing; see walctl verify",
-		 first, last);
-	cat->worst = worse(cat->worst, STATUS_DAMAGED);
+static enum step take_event(struct cat *cat, const struct source *source,
+			    const struct wal_event *event, bool damaged)
+{
+	if (event->id > cat->to) {
+		report_left_out(cat, source->file, event->id);
+		return STEP_END;
+	}
+	if (cat->has_until && event->timestamp_ns >= cat->until_ns)
+		return STEP_NEXT_SEGMENT; /* later ones may have an earlier clock */
+	if (event->timestamp_ns >= cat->since_ns)
+		report_left_out(cat, source->file, event->id);
+	cat->sequence.next_id = event->id + 1;
+	if (event->id < cat->from || event->timestamp_ns < cat->since_ns)
+		return STEP_ON;
+	cat->printed = true;
+	if (!put_event(cat, event, damaged))
+		return STEP_END;
+	return event->id == cat->to ? STEP_END : STEP_ON; /* what is behind it is not wanted */
 }
 
-static enum next cat_segment(struct cat *cat, const char *file, struct wal_segment_reader *reader)
+static enum step cat_events(struct cat *cat, const struct source *source)
 {
-	const struct wal_segment_info *info = wal_segment_reader_info(reader);
-	enum next next = NEXT_SEGMENT;
 	struct wal_event event;
-	int result;
+	bool damaged;
+	int result = first_event(cat, source, &event, &damaged);
 
+	while (result) {
+		if (result > 0) {
+			enum step step = take_event(cat, source, &event, damaged);
+
+			if (step != STEP_ON)
+				return step;
+		} else if (!pass_damage(cat, source, result)) {
+			break;
+		}
+		result = next_event(cat, source->reader, &event, &damaged);
+	}
+	report_left_out(cat, source->file, source->info->last_event + 1);
+	return STEP_NEXT_SEGMENT;
+}
+
+static enum next cat_segment(struct cat *cat, const struct source *source)
+{
+	const struct wal_segment_info *info = source->info;
+	enum step step = STEP_NEXT_SEGMENT;
+	struct gap gap;
+
+	if (info->first_event < cat->sequence.next_id) {
+		complain(source->file, "begins with event %" PRIu64 ", events up to %" PRIu64
+			 " are in front of it; see walctl verify", info->first_event,
+			 cat->sequence.next_id - 1);
+		cat->worst = worse(cat->worst, STATUS_DAMAGED);
+	}
+	if (sequence_ids(&cat->sequence, info->first_event, &gap))
+		report_gap(cat, source->target, gap);
 	if (info->first_event > cat->to)
 		return NEXT_NONE;
-	if (info->state != WAL_DAMAGED && info->last_event < cat->from)
-		return NEXT_SEGMENT;
-	/* What is wrong in a block is met where the block is, if it is wanted at all. */
-	if (info->fault.kind != WAL_FAULT_NONE && info->fault.block == WAL_NO_BLOCK)
-		report(cat, file, wal_fault_errno(info->fault.kind), &info->fault);
-	result = first_event(cat, reader, &event);
-	while (result) {
-		if (result > 0)
-			result = cat_events(cat, reader, &event, &next);
-		if (result >= 0 || !pass_damage(cat, file, reader, result))
-			break;
-		result = wal_segment_reader_next(reader, &event);
+	if (info->state == WAL_DAMAGED || info->last_event >= cat->from) {
+		/* What is wrong in a block is met where the block is, if it is wanted at all. */
+		if (info->fault.kind != WAL_FAULT_NONE && info->fault.block == WAL_NO_BLOCK)
+			report(cat, source->file, wal_fault_errno(info->fault.kind), &info->fault);
+		step = cat_events(cat, source);
 	}
-	return next;
+	if (cat->sequence.next_id <= info->last_event)
+		cat->sequence.next_id = info->last_event + 1;
+	return step == STEP_END ? NEXT_NONE : NEXT_SEGMENT;
+}
+
+/*
+ * Behind its end the last segment has events of the log only if some that were durable are
+ * missing there; a file that is given alone has nothing that would tell.
+ */
+static void salvage_end(const struct cat *cat, const struct source *source)
+{
+	const struct target *target = source->target;
+
+	if (cat->damaged && (target->kind == TARGET_SEGMENT ||
+			     (target->info.meta_valid &&
+			      target->info.durable_event > source->info->last_event)))
+		wal_segment_reader_salvage(source->reader);
+}
+
+/* Removed by retention since the store was listed. After what was printed, ids jump. */
+static void note_retired(struct cat *cat, const struct target *target)
+{
+	if (cat->printed && cat->sequence.next_id)
+		complain(target->path,
+			 "note: segments with events from %" PRIu64
+			 " on were removed by retention before cat got there",
+			 cat->sequence.next_id);
+	sequence_lost(&cat->sequence);
 }
 
 static enum next cat_nth(struct cat *cat, const struct target *target, size_t n)
 {
-	struct wal_segment_reader *reader;
+	struct source source = {.target = target};
 	struct wal_fault fault;
-	struct gap gap;
 	enum next next = NEXT_SEGMENT;
-	char *file;
-	int result = target_reader(target, n, &reader, &file, &fault);
+	int result = target_reader(target, n, &source.reader, &source.file, &fault);
 
-	if (result) {
-		report(cat, file, result, &fault);
-		cat->next_id = 0;
+	if (target->kind != TARGET_SEGMENT)
+		sequence_file(&cat->sequence, target->info.segments[n]);
+	if (!result)
+		source.info = wal_segment_reader_info(source.reader);
+	if (result == -ENOENT && target_is_retired(target, n)) {
+		note_retired(cat, target);
+	} else if (result) {
+		report(cat, source.file, result, &fault);
+	} else if (target_is_foreign(target, source.info, &fault)) {
+		report(cat, source.file, wal_fault_errno(fault.kind), &fault);
 	} else {
-		if (target_gap(&cat->next_id, wal_segment_reader_info(reader), &gap))
-			report_gap(cat, target, &gap);
-		next = cat_segment(cat, file, reader);
-		wal_segment_reader_close(reader);
+		salvage_end(cat, &source);
+		next = cat_segment(cat, &source);
 	}
-	free(file);
+	wal_segment_reader_close(source.reader);
+	free(source.file);
 	return next;
 }
 
@@ -203,8 +278,9 @@ static bool first_id(const struct target *target, size_t n, uint64_t *id)
 	if (result)
 		return false;
 	*id = wal_segment_reader_info(reader)->first_event;
+	result = target_is_foreign(target, wal_segment_reader_info(reader), &fault);
 	wal_segment_reader_close(reader);
-	return true;
+	return !result;
 }
 
 /* The last segment that starts at or in front of an id; those between that and the
@@ -239,17 +315,20 @@ static void cat_path(struct cat *cat, const char *path)
 	if (status != STATUS_SOUND)
 		return;
 	target_note_mount(&target);
-	cat->next_id = 0;
+	cat->printed = false;
+	sequence_begin(&cat->sequence, &target);
 	if (cat->from > 1)
 		n = find_segment(&target, cat->from);
+	if (n > 0) /* it begins at or in front of what is wanted */
+		cat->sequence = (struct sequence){0};
 	while (n < target.count && cat_nth(cat, &target, n) == NEXT_SEGMENT && !output_failed())
 		n++;
-	if (n == target.count && target_gap_at_end(&target, cat->next_id, &gap))
-		report_gap(cat, &target, &gap);
+	if (n == target.count && sequence_end(&cat->sequence, &target, &gap))
+		report_gap(cat, &target, gap);
 	target_close(&target);
 }
 
-enum { OPTION_FROM = 256, OPTION_TO, OPTION_SINCE, OPTION_UNTIL, OPTION_JSON };
+enum { OPTION_FROM = 256, OPTION_TO, OPTION_SINCE, OPTION_UNTIL, OPTION_JSON, OPTION_DAMAGED };
 
 static bool parse_id(const char *text, uint64_t *id)
 {
@@ -272,9 +351,13 @@ static enum status parse_value(const struct command *command, int option, struct
 		break;
 	case OPTION_UNTIL:
 		valid = !wal_time_parse(optarg, &cat->until_ns);
+		cat->has_until = true;
 		break;
 	case OPTION_JSON:
 		cat->json = true;
+		break;
+	case OPTION_DAMAGED:
+		cat->damaged = true;
 		break;
 	}
 	if (valid)
@@ -294,6 +377,7 @@ static enum status parse(const struct command *command, int argc, char **argv, s
 		{"since", required_argument, NULL, OPTION_SINCE},
 		{"until", required_argument, NULL, OPTION_UNTIL},
 		{"json", no_argument, NULL, OPTION_JSON},
+		{"damaged", no_argument, NULL, OPTION_DAMAGED},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
@@ -308,14 +392,14 @@ static enum status parse(const struct command *command, int argc, char **argv, s
 		return complain_usage(command, "no path given");
 	if (cat->from > cat->to)
 		return complain_usage(command, "--from is larger than --to");
-	if (cat->since_ns >= cat->until_ns)
+	if (cat->has_until && cat->since_ns >= cat->until_ns)
 		return complain_usage(command, "--since is not before --until");
 	return STATUS_SOUND;
 }
 
 static enum status run(const struct command *command, int argc, char **argv)
 {
-	struct cat cat = {.from = 1, .to = UINT64_MAX, .until_ns = UINT64_MAX};
+	struct cat cat = {.from = 1, .to = UINT64_MAX};
 
 	if (parse(command, argc, argv, &cat))
 		return STATUS_TROUBLE;
@@ -332,9 +416,10 @@ const struct command command_cat = {
 		"\n"
 		"Prints the payload of the events of segment files, or of all segments of a\n"
 		"store in order: the bytes as they were appended, and nothing else. Only bytes\n"
-		"that pass their checks are printed. At a damaged block it says so and goes on\n"
-		"with the next one. A store may be in use: cat ends at the event\n"
-		"that was the last one when it got there.\n"
+		"that pass their checks are printed. At a damaged block it says so, names the\n"
+		"events that it leaves out, and goes on with the next one. What is missing of a\n"
+		"store is named, too. A store may be in use: cat ends at the event that was the\n"
+		"last one when it got there.\n"
 		"\n"
 		"  --from ID       from this event on\n"
 		"  --to ID         up to this event, and with it\n"
@@ -342,16 +427,21 @@ const struct command command_cat = {
 		"  --until TIME    events before this time\n"
 		"  --json          one object a line: id, time, flags and payload; a payload that\n"
 		"                  is not UTF-8 is payload_base64 instead\n"
+		"  --damaged       also those events of damaged blocks whose own checksum is\n"
+		"                  right. Each line begins with 'ok' or 'damaged', a tab, the id,\n"
+		"                  a tab; with --json such an event has \"damaged\": true\n"
 		"  -h, --help      this text\n"
 		"\n"
 		"A TIME is RFC 3339 (2026-11-22T10:01:02.5Z, or with an offset; UTC without one),\n"
 		"a date (its start, UTC), or @seconds since 1970.\n"
 		"\n"
-		"Exit status: 0 all printed, 1 something is damaged, 2 could not look or write.\n"
+		"Exit status: 0 all printed, 1 something is damaged or missing, 2 could not look\n"
+		"or write.\n"
 		"\n"
 		"examples:\n"
 		"  walctl cat /var/lib/orders | grep filled\n"
 		"  walctl cat --from 17 --to 17 /var/lib/orders\n"
+		"  walctl cat --damaged /var/lib/orders | grep ^damaged\n"
 		"  walctl cat --since 2026-11-22T10:00:00Z --json /var/lib/orders | jq .id\n",
 	.run = run,
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -221,18 +222,26 @@ static void print_row(const char *file, const struct wal_segment_info *info)
 
 /* The n-th segment, also one that is too damaged to be opened. */
 static enum status read_segment(const struct target *target, size_t n, char **file,
-				struct wal_segment_info *info)
+				struct wal_segment_info *info, bool *retired)
 {
 	struct wal_segment_reader *reader;
 	struct wal_fault fault;
 	int result = target_reader(target, n, &reader, file, &fault);
 
+	*retired = false;
 	if (!result) {
 		*info = *wal_segment_reader_info(reader);
 		wal_segment_reader_close(reader);
+		if (target_is_foreign(target, info, &fault)) {
+			info->state = WAL_DAMAGED;
+			info->fault = fault;
+		}
 		return info->fault.kind == WAL_FAULT_NONE ? STATUS_SOUND : STATUS_DAMAGED;
 	}
 	memset(info, 0, sizeof(*info));
+	*retired = result == -ENOENT && target_is_retired(target, n);
+	if (*retired)
+		return STATUS_SOUND;
 	info->state = WAL_DAMAGED;
 	info->index =
 		target->kind == TARGET_SEGMENT ? target_index(target) : target->info.segments[n];
@@ -245,8 +254,9 @@ static enum status read_segment(const struct target *target, size_t n, char **fi
 static enum status show_segment(const struct target *target, bool json)
 {
 	struct wal_segment_info info;
+	bool retired; /* a file given alone is not */
 	char *file;
-	enum status status = read_segment(target, 0, &file, &info);
+	enum status status = read_segment(target, 0, &file, &info, &retired);
 
 	if (status != STATUS_TROUBLE && json)
 		json_print(json_segment(file, &info));
@@ -260,45 +270,80 @@ static enum status show_segment(const struct target *target, bool json)
 struct listing {
 	json_t *segments; /* NULL: lines */
 	json_t *missing;
+	struct sequence sequence;
 	enum status worst;
 };
 
+static json_t *known_number(uint64_t number)
+{
+	return number ? json_number(number) : json_null();
+}
+
 static void list_gap(struct listing *listing, const struct gap *gap)
 {
+	char text[GAP_TEXT];
 	json_t *object;
 
 	listing->worst = worse(listing->worst, STATUS_DAMAGED);
 	if (listing->missing) {
 		object = json_object();
-		json_put(object, "first_event", json_number(gap->first));
-		json_put(object, "last_event", json_number(gap->last));
+		json_put(object, "first_event", known_number(gap->first));
+		json_put(object, "last_event", known_number(gap->last));
+		json_put(object, "first_segment", known_number(gap->first_segment));
+		json_put(object, "last_segment", known_number(gap->last_segment));
 		json_add(listing->missing, object);
 	} else {
-		printf("  %-10s  %-8s  %12" PRIu64 "  %12" PRIu64 "\n", "-", "MISSING", gap->first,
-		       gap->last);
+		gap_format(gap, text);
+		printf("  %-10s  %-8s  %s\n", "-", "MISSING", text);
 	}
+}
+
+/* What the segment says of its place in the log, if it says that. */
+static void list_place(struct listing *listing, const struct wal_segment_info *info)
+{
+	struct gap gap;
+
+	sequence_file(&listing->sequence, info->index);
+	if (info->fault.kind == WAL_FAULT_OTHER_LOG)
+		return;
+	if (!info->block_size) { /* what it has is not known, and its row says so */
+		sequence_lost(&listing->sequence);
+		return;
+	}
+	if (sequence_ids(&listing->sequence, info->first_event, &gap))
+		list_gap(listing, &gap);
+	listing->sequence.next_id = info->last_event + 1;
+}
+
+static void list_nth(const struct target *target, size_t n, struct listing *listing)
+{
+	struct wal_segment_info info;
+	bool retired;
+	char *file;
+	enum status status = read_segment(target, n, &file, &info, &retired);
+
+	listing->worst = worse(listing->worst, status);
+	if (retired) {
+		sequence_file(&listing->sequence, target->info.segments[n]);
+		sequence_lost(&listing->sequence);
+	} else {
+		list_place(listing, &info);
+	}
+	if (!retired && status != STATUS_TROUBLE && listing->segments)
+		json_add(listing->segments, json_segment(file, &info));
+	else if (!retired && status != STATUS_TROUBLE)
+		print_row(file, &info);
+	free(file);
 }
 
 static void list_segments(const struct target *target, struct listing *listing)
 {
-	struct wal_segment_info info;
-	uint64_t next_id = 0;
 	struct gap gap;
 
-	for (size_t n = 0; n < target->count; n++) {
-		char *file;
-		enum status status = read_segment(target, n, &file, &info);
-
-		if (target_gap(&next_id, &info, &gap))
-			list_gap(listing, &gap);
-		if (status != STATUS_TROUBLE && listing->segments)
-			json_add(listing->segments, json_segment(file, &info));
-		else if (status != STATUS_TROUBLE)
-			print_row(file, &info);
-		free(file);
-		listing->worst = worse(listing->worst, status);
-	}
-	if (target_gap_at_end(target, next_id, &gap))
+	sequence_begin(&listing->sequence, target);
+	for (size_t n = 0; n < target->count; n++)
+		list_nth(target, n, listing);
+	if (sequence_end(&listing->sequence, target, &gap))
 		list_gap(listing, &gap);
 }
 

@@ -70,6 +70,33 @@ void target_note_mount(const struct target *target)
 		 target->store ? ", " : "", target->store ? target->store : "");
 }
 
+static bool knows_log(const struct wal_segment_info *info)
+{
+	static const uint8_t unknown[16]; /* its first block is damaged */
+
+	return memcmp(info->log, unknown, sizeof(unknown)) != 0;
+}
+
+/* Without wal.meta the first segment that says its log decides, as for verify. */
+static void find_log(struct target *target)
+{
+	struct wal_segment_reader *reader;
+
+	target->has_log = target->info.meta_valid;
+	memcpy(target->log, target->info.log, sizeof(target->log));
+	for (size_t n = 0; n < target->count && !target->has_log; n++) {
+		char name[WAL_NAME_MAX];
+
+		wal_segment_name(target->info.segments[n], name);
+		if (wal_segment_reader_open(NULL, target->dirfd, name, target->info.segments[n], 0,
+					    &reader, NULL))
+			continue;
+		memcpy(target->log, wal_segment_reader_info(reader)->log, sizeof(target->log));
+		target->has_log = knows_log(wal_segment_reader_info(reader));
+		wal_segment_reader_close(reader);
+	}
+}
+
 static enum status open_directory(struct target *target)
 {
 	struct wal_error error = {0};
@@ -96,6 +123,7 @@ static enum status open_directory(struct target *target)
 		return STATUS_TROUBLE;
 	}
 	target->count = target->info.segment_count;
+	find_log(target);
 	return STATUS_SOUND;
 }
 
@@ -174,6 +202,28 @@ char *target_file(const struct target *target, const char *name)
 	return file;
 }
 
+bool target_is_foreign(const struct target *target, const struct wal_segment_info *info,
+		       struct wal_fault *fault)
+{
+	char uuid[WAL_UUID_TEXT];
+
+	if (!target->has_log || !knows_log(info) ||
+	    memcmp(target->log, info->log, sizeof(info->log)) == 0)
+		return false;
+	*fault = (struct wal_fault){
+		.kind = WAL_FAULT_OTHER_LOG, .segment = info->index, .block = WAL_NO_BLOCK};
+	wal_uuid_format(info->log, uuid);
+	snprintf(fault->detail, sizeof(fault->detail), "%s; given alone, the file can be looked at",
+		 uuid);
+	return true;
+}
+
+bool target_is_retired(const struct target *target, size_t n)
+{
+	return target->kind != TARGET_SEGMENT &&
+	       wal_store_is_retired(target->dirfd, target->info.segments[n]);
+}
+
 int target_reader(const struct target *target, size_t n, struct wal_segment_reader **reader,
 		  char **file, struct wal_fault *fault)
 {
@@ -194,24 +244,4 @@ int target_reader(const struct target *target, size_t n, struct wal_segment_read
 	if (!result && n + 1 < target->info.segment_count)
 		wal_segment_reader_salvage(*reader);
 	return result;
-}
-
-bool target_gap(uint64_t *next_id, const struct wal_segment_info *info, struct gap *gap)
-{
-	bool is_whole = info->block_size && info->state != WAL_DAMAGED;
-	uint64_t expected = *next_id;
-
-	*next_id = is_whole ? info->last_event + 1 : 0;
-	if (!expected || !info->block_size || info->first_event <= expected)
-		return false;
-	*gap = (struct gap){.first = expected, .last = info->first_event - 1};
-	return true;
-}
-
-bool target_gap_at_end(const struct target *target, uint64_t next_id, struct gap *gap)
-{
-	if (!target->info.meta_valid || !next_id || target->info.durable_event < next_id)
-		return false;
-	*gap = (struct gap){.first = next_id, .last = target->info.durable_event};
-	return true;
 }

@@ -101,6 +101,13 @@ extern const struct bit_name recovery_notes[];
 /* The names of the bits that are set. */
 json_t *json_bits(const struct bit_name *names, uint32_t bits);
 
+/* --- put_event.c ------------------------------------------------------------- */
+
+/* One JSON object, one line. damaged: it is of a block that does not hold. */
+void put_event_json(const struct wal_event *event, bool damaged);
+/* Lines: "ok" or "damaged", a tab, the id, a tab, and a line of the payload. */
+void put_event_marked(const struct wal_event *event, bool damaged);
+
 /* --- target.c: what a path is ---------------------------------------------- */
 
 enum target_kind {
@@ -117,6 +124,8 @@ struct target {
 	int dirfd;		    /* of a directory; AT_FDCWD of a segment */
 	struct wal_store_info info; /* of a directory */
 	size_t count;		    /* of segments */
+	bool has_log;
+	uint8_t log[16]; /* of a directory */
 };
 
 /* Finds out what path is. Return: STATUS_SOUND, or STATUS_TROUBLE after a complaint. */
@@ -131,23 +140,52 @@ char *target_file(const struct target *target, const char *name);
 /* Opens the n-th segment. *file is its name, to be freed, also on error. */
 int target_reader(const struct target *target, size_t n, struct wal_segment_reader **reader,
 		  char **file, struct wal_fault *fault);
-/* Ids have no gap over a log: where they have one, events are lost. */
-struct gap {
-	uint64_t first;
-	uint64_t last;
-};
-
+/* After -ENOENT: did retention remove the n-th segment since the store was listed? */
+bool target_is_retired(const struct target *target, size_t n);
 /*
- * To be asked of each segment in order. *next_id is 0 at first, and is the id that
- * the next segment must begin with, or 0 if this one cannot tell.
- * Return: whether events are missing in front of it.
+ * Is this a segment of another log than the store's (as wal.meta has it, or else the first
+ * segment that says it)? Then fault says so: no event of it may be given out as the store's.
  */
-bool target_gap(uint64_t *next_id, const struct wal_segment_info *info, struct gap *gap);
-/* The same behind the last segment. */
-bool target_gap_at_end(const struct target *target, uint64_t next_id, struct gap *gap);
+bool target_is_foreign(const struct target *target, const struct wal_segment_info *info,
+		       struct wal_fault *fault);
 
 /* The index that a segment file must have by its name; 0: any. */
 uint32_t target_index(const struct target *target);
+
+/* --- sequence.c: what is missing ---------------------------------------------- */
+
+/* Events and segment files that are not there; 0: not known, or none. */
+struct gap {
+	uint64_t first; /* ids */
+	uint64_t last;
+	uint32_t first_segment;
+	uint32_t last_segment;
+};
+
+struct sequence {
+	uint64_t next_id;    /* that is expected; 0: any */
+	uint32_t next_index; /* likewise */
+	struct gap missing;  /* files that were not told of yet */
+	bool began;	     /* there was a segment, whatever is known of its events */
+};
+
+/* From where the store says that its log begins. */
+void sequence_begin(struct sequence *sequence, const struct target *target);
+/* To be told of each file in order. */
+void sequence_file(struct sequence *sequence, uint32_t index);
+/* The next event there is has this id. Return: whether something in front of it is missing. */
+bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *gap);
+/* What the segment there has is not known. */
+void sequence_lost(struct sequence *sequence);
+/* Behind the last segment: up to the durable position. Return: likewise. */
+bool sequence_end(struct sequence *sequence, const struct target *target, struct gap *gap);
+
+#define GAP_EVENTS_TEXT 64
+/* "events 201 to 400 are". Return: text. */
+const char *gap_events(const struct gap *gap, char text[GAP_EVENTS_TEXT]);
+#define GAP_TEXT 192
+/* "events 201 to 400 are missing, with segment 2". */
+void gap_format(const struct gap *gap, char text[GAP_TEXT]);
 
 /* --- progress.c: a bar on stderr --------------------------------------------- */
 

@@ -156,6 +156,8 @@ void wal_framing_format(struct wal_framing framing, char *text, size_t size);
 #define WAL_FLAG_CONT 0x02u
 #define WAL_FLAG_PART 0x04u
 
+#define WAL_NO_OFFSET UINT64_MAX
+
 struct wal_event {
 	uint64_t id;
 	uint64_t timestamp_ns;
@@ -278,6 +280,23 @@ void wal_segment_reader_salvage(struct wal_segment_reader *reader);
  * Return: 1; 0 if there is none.
  */
 int wal_segment_reader_skip_block(struct wal_segment_reader *reader);
+
+/*
+ * As next(), but it goes on where that fails. Of a block that does not hold (and of the
+ * one in which the walk of a damaged unsealed segment ended, see salvage()) the next calls
+ * give those events that prove themselves: records whose own checksum is right for an id
+ * that can stand there (FORMAT.md, 8.1). Then *damaged is true: the event was appended with
+ * this id, time and payload (a chance of 2^-32 for each try apart), but the block around it is
+ * not what was written, and nothing says that no other stood beside it. It must not be
+ * handed on without that mark. Its payload_offset is WAL_NO_OFFSET. Ids only grow; those that
+ * are left out were not found. What the disk does not give back costs what is in those 4 KiB.
+ * Not to be mixed with next() without a seek between. A block takes time that is linear in
+ * its size, but in one that is full of what looks like records: at most 1 GiB is hashed.
+ * Return: 1; 0 at the end; -EBADMSG, -EUCLEAN, -EIO once for each place at fault, which
+ * fault() then names: call again.
+ */
+int wal_segment_reader_next_salvaged(struct wal_segment_reader *reader, struct wal_event *event,
+				     bool *damaged);
 
 /*
  * Makes next() return the first event with at least this id, or at least this

@@ -154,8 +154,9 @@ cat_of_a_cut_segment_says_so_once() {
 	copy_store
 	truncate -s 6000 "store/$two"
 	walctl_is 1 cat store
-	is 'the number of lines' "$(wc -l <err)" 1
+	is 'the number of lines' "$(wc -l <err)" 2
 	holds err "walctl: store/$two: offset 6000: file too short"
+	holds err "walctl: store/$two: events 201 to 400 are damaged and left out; cat --damaged"
 	{ lines 1 200 && lines 401 600; } | cmp - out
 }
 
@@ -165,6 +166,116 @@ cat_of_a_damaged_header_says_so() {
 	walctl_is 1 cat store
 	holds err "walctl: store/$two: offset"
 	cmp "$scratch/input" out
+}
+
+cat_names_what_a_damaged_block_hides() {
+	copy_store
+	walctl_is 0 cat --damaged store
+	cut -f 3- out | cmp "$scratch/input" -
+	is 'the marks' "$(cut -f 1 out | sort -u)" ok
+	is 'the ids' "$(cut -f 2 out | cmp - <(seq "$events") && echo same)" same
+	flip "store/$two" $((4096 + block * 2 + 1000)) 3
+	walctl_is 1 cat --json store
+	jq .id out >whole
+	local first last
+	seq "$events" | grep -vxFf whole >hidden
+	first=$(head -n 1 hidden)
+	last=$(tail -n 1 hidden)
+	[ "$last" -gt "$first" ]
+	holds err "walctl: store/$two: block 2, offset "
+	holds err "walctl: store/$two: events $first to $last are damaged and left out; cat --damaged"
+	walctl_is 1 cat --from "$first" --to "$((first + 1))" store
+	is 'what is printed' "$(cat out)" ''
+	holds err "events $first to $((first + 1)) are damaged and left out"
+	walctl_is 0 cat --from 201 --to "$((first - 1))" store
+	walctl_is 0 cat --from "$((last + 1))" store
+}
+
+cat_damaged_shows_whole_events_of_a_damaged_block() {
+	copy_store
+	flip "store/$two" $((4096 + block * 2 + 1000)) 3
+	walctl_is 1 cat --json store
+	jq .id out | sort >whole
+	walctl_is 1 cat --damaged --json store
+	# all but one, those of the block with the mark, the others without
+	is 'how many' "$(wc -l <out)" $((events - 1))
+	jq 'select(.damaged | not) | .id' out | sort | cmp whole -
+	[ "$(jq 'select(.damaged == true) | .id' out | wc -l)" -gt 20 ]
+	local lost
+	lost=$(comm -23 <(seq "$events" | sort) <(jq .id out | sort))
+	holds err "walctl: store/$two: event $lost is damaged and left out"
+	jq -j .payload out | cmp - <(sed "${lost}d" "$scratch/input")
+	walctl_is 1 cat --damaged store
+	cut -f 3- out | cmp - <(sed "${lost}d" "$scratch/input")
+	grep '^ok' out | cut -f 2 | sort | cmp whole -
+	walctl_is 1 cat --damaged --from "$lost" --to $((lost + 1)) "store/$two"
+	is 'what is printed' "$(cut -f 1,2 out)" "damaged	$((lost + 1))"
+}
+
+marks_cannot_be_taken_for_payload() {
+	printf 'a\ndamaged\t7\tforged\nok\t8\tforged\n\nno newline' |
+		"$mkstore" -f write store
+	walctl_is 0 cat --damaged store
+	printf 'ok\t1\ta\nok\t2\tdamaged\t7\tforged\nok\t3\tok\t8\tforged\nok\t4\t\nok\t5\tno newline\n' |
+		cmp - out
+}
+
+cat_says_what_the_log_lacks_at_its_ends() {
+	copy_store
+	rm "store/$one"
+	walctl_is 1 cat store
+	holds err 'walctl: store: events 1 to 200 are missing, with segment 1; see walctl verify'
+	lines 201 600 | cmp - out
+	walctl_is 0 cat --from 201 store
+	rm store/*.wal
+	walctl_is 1 cat store
+	holds err 'walctl: store: events 1 to 600 are missing, with segments 1 to 3'
+	is 'what was printed' "$(cat out)" ''
+	walctl_is 1 info store
+	grep -qE '^  - +MISSING +events 1 to 600 are missing, with segments 1 to 3$' out
+	walctl_is 1 info --json store
+	jq -e '.segments == [] and .missing == [{"first_event": 1, "last_event": 600,
+		"first_segment": 1, "last_segment": 3}]' out >/dev/null
+}
+
+cat_says_what_is_missing_behind_a_torn_segment() {
+	copy_store
+	# segment 2 as before its sealing, torn in its third block; segment 3 goes on behind it
+	dd if=/dev/zero of="store/$two" bs=1 seek=512 count=64 conv=notrunc status=none
+	dd if=/dev/zero of="store/$two" bs=1 seek=$((4096 + block * 2)) count=$((block * 30)) \
+		conv=notrunc status=none
+	truncate -s $((4096 + block * 2 + 7)) "store/$two"
+	printf torn >>"store/$two"
+	walctl_is 1 cat store
+	holds err "are missing; see walctl verify"
+	local first
+	first=$(sed -nE 's/.*: events ([0-9]+) to 400 are missing.*/\1/p' err)
+	{ lines 1 $((first - 1)) && lines 401 600; } | cmp - out
+	walctl_is 1 info store
+	holds out "events $first to 400 are missing"
+}
+
+another_logs_events_are_not_handed_out() {
+	make_store other
+	copy_store
+	cp "other/$two" store
+	walctl_is 1 cat store
+	holds err "walctl: store/$two: belongs to another log: $(walctl_log other); given alone"
+	holds err 'walctl: store: events 201 to 400 are missing'
+	{ lines 1 200 && lines 401 600; } | cmp - out
+	walctl_is 1 cat --from 250 --to 420 store
+	lines 401 420 | cmp - out
+	walctl_is 1 cat --damaged store
+	is 'how many' "$(wc -l <out)" 400
+	walctl_is 1 info store
+	grep -qE '^  0000000002  damaged' out
+	holds out "store/$two: belongs to another log"
+	holds out 'events 201 to 400 are missing'
+	walctl_is 0 cat "store/$two"
+	lines 201 400 | cmp - out
+	rm store/wal.meta # then the first segment says which log it is
+	walctl_is 1 cat store
+	{ lines 1 200 && lines 401 600; } | cmp - out
 }
 
 cat_says_when_it_cannot_write() {
@@ -195,5 +306,13 @@ it 'cat says which events are missing' cat_says_what_is_missing
 it 'cat says what a damaged active segment has lost' cat_of_a_damaged_active_segment_says_so
 it 'cat says once that a segment was cut' cat_of_a_cut_segment_says_so_once
 it 'cat prints what stands behind a damaged header, and says so' cat_of_a_damaged_header_says_so
+it 'cat names the events that a damaged block hides' cat_names_what_a_damaged_block_hides
+it 'cat --damaged shows whole events of a damaged block, and marks them' \
+	cat_damaged_shows_whole_events_of_a_damaged_block
+it 'no payload can look like a mark of cat --damaged' marks_cannot_be_taken_for_payload
+it 'cat and info say what the log lacks at its ends' cat_says_what_the_log_lacks_at_its_ends
+it 'cat and info say what is missing behind a torn segment' \
+	cat_says_what_is_missing_behind_a_torn_segment
+it "another log's events are not handed out" another_logs_events_are_not_handed_out
 it 'a full output is trouble' cat_says_when_it_cannot_write
 it 'cat ends quietly with its reader' cat_ends_quietly_with_its_reader

@@ -3,11 +3,12 @@
  * Makes a store without a mount: what walfs would do with the lines of standard
  * input, by <walfs/wal.h> alone.
  *
- *   mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-u] STORE
+ *   mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-k KEEP] [-u] STORE
  *
  * Each line is one record; a last line without its newline is flagged PART. Lines
  * that begin with "@@" are orders: "@@rotate", and "@@sync", which is answered with
- * "synced" on standard output. -u: end as a killed daemon would, without closing.
+ * "synced" on standard output. -k: keep that many finished segments.
+ * -u: end as a killed daemon would, without closing.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -75,7 +76,7 @@ static bool parse(int argc, char **argv, struct wal_log_options *options, bool *
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "b:s:f:u")) != -1) {
+	while ((option = getopt(argc, argv, "b:s:f:k:u")) != -1) {
 		switch (option) {
 		case 'b':
 			options->block_size = (uint32_t)strtoul(optarg, NULL, 0);
@@ -86,6 +87,9 @@ static bool parse(int argc, char **argv, struct wal_log_options *options, bool *
 		case 'f':
 			if (wal_framing_parse(optarg, &options->framing))
 				return false;
+			break;
+		case 'k':
+			options->keep_segments = (uint32_t)strtoul(optarg, NULL, 0);
 			break;
 		case 'u':
 			*unclean = true;
@@ -110,7 +114,8 @@ int main(int argc, char **argv)
 	int result;
 
 	if (!parse(argc, argv, &options, &unclean)) {
-		fprintf(stderr, "usage: mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-u] STORE\n");
+		fprintf(stderr, "usage: mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-k KEEP] "
+				"[-u] STORE\n");
 		return 2;
 	}
 	if (wal_log_open(&options, &log, &error)) {
