@@ -223,7 +223,7 @@ void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_
 		.prev_chain = w->header.prev_chain,
 		.chain = w->chain,
 		.header_checksum = w->header.checksum,
-		.incarnation = w->incarnation,
+		.incarnation = w->meta.incarnation,
 		.recovery = w->meta.recovery,
 		.dropped_bytes = w->meta.dropped_bytes,
 		.framing = w->meta.framing,

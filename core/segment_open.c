@@ -97,7 +97,6 @@ static void info_from_tail(struct wal_segment_reader *r)
 	r->info.last_ns = tail->event_count ? tail->last_ns : r->header.created_ns;
 	r->info.chain = tail->chain;
 	info_from_meta(r, &tail->meta);
-	r->info.incarnation = tail->incarnation;
 }
 
 /* Marks the segment damaged and keeps the fault; what is whole stays readable. */

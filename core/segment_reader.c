@@ -321,3 +321,54 @@ ssize_t wal_segment_reader_raw(struct wal_segment_reader *r, void *buf, size_t s
 	}
 	return (ssize_t)done;
 }
+
+/* --- a copy of what is there so far --------------------------------------------------------- */
+
+uint64_t wal_segment_reader_image_bytes(const struct wal_segment_reader *r)
+{
+	if (r->sealed)
+		return r->info.file_bytes;
+	return wal_block_offset(r->header.block_size, r->tail.block + 1);
+}
+
+/* The block that the last event is in; what is behind that may be half an event. */
+static ssize_t image_of_last_block(struct wal_segment_reader *r, uint8_t *buf, size_t size,
+				   uint64_t offset)
+{
+	uint64_t start = wal_block_offset(r->header.block_size, r->tail.block);
+	size_t used = WAL_BLOCK_HEADER + r->tail.at, at = (size_t)(offset - start), n = 0;
+	int err = wal_reader_load_block(r, r->tail.block);
+
+	if (err)
+		return err;
+	if (size > r->header.block_size - at)
+		size = r->header.block_size - at;
+	if (at < used)
+		n = used - at < size ? used - at : size;
+	memcpy(buf, r->block + at, n);
+	memset(buf + n, 0, size - n);
+	if (at < WAL_BLOCK_HEADER) /* it changes until the block is full, and nobody needs it */
+		memset(buf, 0, size < WAL_BLOCK_HEADER - at ? size : WAL_BLOCK_HEADER - at);
+	return (ssize_t)size;
+}
+
+ssize_t wal_segment_reader_image(struct wal_segment_reader *r, void *buf, size_t size,
+				 uint64_t offset)
+{
+	uint64_t bytes = wal_segment_reader_image_bytes(r);
+	uint64_t last = r->sealed ? bytes : wal_block_offset(r->header.block_size, r->tail.block);
+	ssize_t n, more;
+
+	if (offset >= bytes)
+		return 0;
+	if (size > bytes - offset)
+		size = (size_t)(bytes - offset);
+	if (offset >= last)
+		return image_of_last_block(r, buf, size, offset);
+	n = wal_segment_reader_raw(r, buf, size < last - offset ? size : (size_t)(last - offset),
+				   offset);
+	if (n < 0 || (size_t)n == size || offset + (uint64_t)n < last)
+		return n;
+	more = image_of_last_block(r, (uint8_t *)buf + n, size - (size_t)n, last);
+	return more < 0 ? n : n + more;
+}

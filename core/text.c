@@ -294,3 +294,48 @@ int wal_time_parse(const char *text, uint64_t *time_ns)
 	*time_ns = (uint64_t)seconds * 1000000000u + ns;
 	return 0;
 }
+
+/* --- JSON ------------------------------------------------------------------------------ */
+
+static const struct separator {
+	const char *bytes;
+	const char *escape;
+} separators[] = {
+	{"\xc2\x85", "\\u0085"},
+	{"\xe2\x80\xa8", "\\u2028"},
+	{"\xe2\x80\xa9", "\\u2029"},
+};
+
+static const struct separator *separator_at(const char *text, size_t left)
+{
+	size_t i, length;
+
+	for (i = 0; i < sizeof(separators) / sizeof(separators[0]); i++) {
+		length = strlen(separators[i].bytes);
+		if (left >= length && memcmp(text, separators[i].bytes, length) == 0)
+			return &separators[i];
+	}
+	return NULL;
+}
+
+int wal_json_escape(const char *text, size_t size,
+		    int (*put)(const char *text, size_t size, void *ctx), void *ctx)
+{
+	const struct separator *separator;
+	size_t done = 0, at = 0;
+	int result = 0;
+
+	while (at < size && !result) {
+		separator = text[at] & 0x80 ? separator_at(text + at, size - at) : NULL;
+		if (!separator) {
+			at++;
+			continue;
+		}
+		if (at > done)
+			result = put(text + done, at - done, ctx);
+		if (!result)
+			result = put(separator->escape, strlen(separator->escape), ctx);
+		done = at += strlen(separator->bytes);
+	}
+	return result || done == size ? result : put(text + done, size - done, ctx);
+}

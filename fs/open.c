@@ -77,10 +77,24 @@ static int of_open(enum walfs_kind kind, int error)
 	}
 }
 
+/* Its segment may be retired by now: then another one is active. */
+static int make_snapshot(struct walfs_handle *handle)
+{
+	int error;
+
+	do {
+		handle->segment = wal_log_current(handle->fs->log);
+		error = handle->segment ? of_open(handle->kind, walfs_reader_ensure(handle)) : 0;
+	} while (error == -ENOENT && handle->segment != wal_log_current(handle->fs->log));
+	return error;
+}
+
 static int make_ready(struct walfs_handle *handle)
 {
 	int error;
 
+	if (handle->kind == WALFS_SNAPSHOT)
+		return make_snapshot(handle);
 	if (handle->kind == WALFS_METRICS || handle->kind == WALFS_STATUS)
 		return make_report(handle);
 	if (!handle->segment) /* `current` of a log without segments */

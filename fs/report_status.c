@@ -308,6 +308,16 @@ static void put_health(struct object *object, const struct walfs_view *view)
 	put_said(object, "last_error", &view->error);
 }
 
+static int put_bytes(const char *text, size_t size, void *out)
+{
+	return fwrite(text, 1, size, out) == size ? 0 : -1;
+}
+
+static int escape(const char *text, size_t size, void *out)
+{
+	return wal_json_escape(text, size, put_bytes, out);
+}
+
 int walfs_report_status(const struct walfs_view *view, FILE *out)
 {
 	struct object object = new_object();
@@ -322,7 +332,7 @@ int walfs_report_status(const struct walfs_view *view, FILE *out)
 	put_object(&object, "busy_polls", busy_polls(view));
 	put_object(&object, "latencies", latencies(view));
 	put_object(&object, "operations", operations(view));
-	if (!object.failed && json_dumpf(object.json, out, JSON_INDENT(2)))
+	if (!object.failed && json_dump_callback(object.json, escape, out, JSON_INDENT(2)))
 		object.failed = true;
 	json_decref(object.json);
 	fputc('\n', out);

@@ -21,14 +21,23 @@ struct read_job {
 	off_t offset;
 };
 
+/* What stat() says the file has. */
+static uint64_t total_of(const struct walfs_handle *handle)
+{
+	const struct wal_segment_info *info = wal_segment_reader_info(handle->reader);
+
+	if (handle->kind == WALFS_SNAPSHOT)
+		return wal_segment_reader_image_bytes(handle->reader);
+	return handle->kind == WALFS_SEALED ? info->file_bytes : info->payload_bytes;
+}
+
 /* What is known now outlives the segment's removal, for whoever has it open. */
 static void note_size(struct walfs_handle *handle)
 {
 	const struct wal_segment_info *info = wal_segment_reader_info(handle->reader);
 	bool closed = info->closed_ns && handle->kind != WALFS_CURRENT;
 
-	atomic_store(&handle->size,
-		     handle->kind == WALFS_SEALED ? info->file_bytes : info->payload_bytes);
+	atomic_store(&handle->size, total_of(handle));
 	atomic_store(&handle->time_ns, closed ? info->closed_ns : info->last_ns);
 }
 
@@ -59,21 +68,16 @@ static ssize_t read_at(struct walfs_handle *handle, void *buffer, size_t size, u
 {
 	if (handle->kind == WALFS_SEALED)
 		return wal_segment_reader_raw(handle->reader, buffer, size, offset);
+	if (handle->kind == WALFS_SNAPSHOT)
+		return wal_segment_reader_image(handle->reader, buffer, size, offset);
 	return wal_segment_reader_payload(handle->reader, buffer, size, offset);
-}
-
-/* What stat() says the file has. */
-static uint64_t total_of(const struct walfs_handle *handle)
-{
-	const struct wal_segment_info *info = wal_segment_reader_info(handle->reader);
-
-	return handle->kind == WALFS_SEALED ? info->file_bytes : info->payload_bytes;
 }
 
 /* Then a short reply says nothing of where the file ends. */
 static bool is_uncached(const struct walfs_handle *handle)
 {
-	return handle->kind == WALFS_CURRENT || handle->ends_in_error;
+	return handle->kind == WALFS_CURRENT || handle->kind == WALFS_SNAPSHOT ||
+	       handle->ends_in_error;
 }
 
 /* Return: bytes read; -errno also if there are fewer than the file has. */

@@ -22,6 +22,7 @@ static const struct name {
 	{WALFS_ROOT, "current", WALFS_CURRENT},	    {WALFS_ROOT, "events", WALFS_EVENTS_DIR},
 	{WALFS_ROOT, ".walfs", WALFS_REPORT_DIR},   {WALFS_REPORT_DIR, "metrics", WALFS_METRICS},
 	{WALFS_REPORT_DIR, "status", WALFS_STATUS},
+	{WALFS_REPORT_DIR, "active.wal", WALFS_SNAPSHOT},
 };
 
 #define NAMES (sizeof(names) / sizeof(names[0]))
@@ -33,7 +34,7 @@ static bool is_directory(enum walfs_kind kind)
 
 static bool is_report(enum walfs_kind kind)
 {
-	return kind == WALFS_METRICS || kind == WALFS_STATUS;
+	return kind == WALFS_METRICS || kind == WALFS_STATUS || kind == WALFS_SNAPSHOT;
 }
 
 /* --- lookup and getattr ------------------------------------------------------------ */

@@ -253,6 +253,7 @@ enum walfs_kind {
 	WALFS_REPORT_DIR = 5, /* .walfs */
 	WALFS_METRICS = 6,
 	WALFS_STATUS = 7,
+	WALFS_SNAPSHOT = 8, /* .walfs/active.wal */
 };
 
 /* Bytes that were made when a file was opened, and belong to its handle. */

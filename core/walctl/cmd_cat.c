@@ -261,7 +261,7 @@ static enum next cat_nth(struct cat *cat, const struct target *target, size_t n)
 		salvage_end(cat, &source);
 		next = cat_segment(cat, &source);
 	}
-	wal_segment_reader_close(source.reader);
+	target_reader_close(target, source.reader);
 	free(source.file);
 	return next;
 }
@@ -279,7 +279,7 @@ static bool first_id(const struct target *target, size_t n, uint64_t *id)
 		return false;
 	*id = wal_segment_reader_info(reader)->first_event;
 	result = target_is_foreign(target, wal_segment_reader_info(reader), &fault);
-	wal_segment_reader_close(reader);
+	target_reader_close(target, reader);
 	return !result;
 }
 
@@ -314,7 +314,7 @@ static void cat_path(struct cat *cat, const char *path)
 	cat->worst = worse(cat->worst, status);
 	if (status != STATUS_SOUND)
 		return;
-	target_note_mount(&target);
+	cat->worst = worse(cat->worst, target_add_active(&target));
 	cat->printed = false;
 	sequence_begin(&cat->sequence, &target);
 	if (cat->from > 1)

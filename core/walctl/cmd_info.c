@@ -231,7 +231,7 @@ static enum status read_segment(const struct target *target, size_t n, char **fi
 	*retired = false;
 	if (!result) {
 		*info = *wal_segment_reader_info(reader);
-		wal_segment_reader_close(reader);
+		target_reader_close(target, reader);
 		if (target_is_foreign(target, info, &fault)) {
 			info->state = WAL_DAMAGED;
 			info->fault = fault;
@@ -371,15 +371,15 @@ static enum status show_store(const struct target *target, bool json)
 static enum status show_path(const char *path, bool json)
 {
 	struct target target;
-	enum status status = target_open(&target, path);
+	enum status status = target_open(&target, path), active;
 
 	if (status != STATUS_SOUND)
 		return status;
-	target_note_mount(&target);
+	active = target_add_active(&target);
 	status = target.kind == TARGET_SEGMENT ? show_segment(&target, json)
 					       : show_store(&target, json);
 	target_close(&target);
-	return status;
+	return worse(status, active);
 }
 
 static enum status run(const struct command *command, int argc, char **argv)

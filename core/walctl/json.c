@@ -163,10 +163,20 @@ json_t *json_segment(const char *file, const struct wal_segment_info *info)
 	return object;
 }
 
+/* What stdout did not take is noticed by its owner, with ferror(). */
+static int put_bytes(const char *text, size_t size, void *ctx)
+{
+	return fwrite(text, 1, size, ctx) == size ? 0 : -1;
+}
+
+static int escape(const char *text, size_t size, void *ctx)
+{
+	return wal_json_escape(text, size, put_bytes, ctx);
+}
+
 void json_print(json_t *object)
 {
-	/* What stdout did not take is noticed by its owner, with ferror(). */
-	json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	json_dump_callback(object, escape, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(object);
 }

@@ -60,14 +60,16 @@ static char *find_store(const char *mount_point)
 	return store;
 }
 
+#define ACTIVE_FILE ".walfs/active.wal"
+
 void target_note_mount(const struct target *target)
 {
 	if (target->kind != TARGET_MOUNT)
 		return;
 	complain(target->path,
-		 "a mounted log: only its sealed segments are looked at, 'current' is not; "
-		 "for all of it give walctl the store%s%s",
-		 target->store ? ", " : "", target->store ? target->store : "");
+		 "a mounted log: only its sealed segments are looked at, the active one is "
+		 "%s/" ACTIVE_FILE "; for all of it give walctl the store%s%s",
+		 target->path, target->store ? ", " : "", target->store ? target->store : "");
 }
 
 static bool knows_log(const struct wal_segment_info *info)
@@ -97,22 +99,11 @@ static void find_log(struct target *target)
 	}
 }
 
-static enum status open_directory(struct target *target)
+static enum status list_segments(struct target *target)
 {
 	struct wal_error error = {0};
-	int result;
+	int result = wal_store_info_read(target->path, &target->info, &error);
 
-	target->kind = TARGET_STORE;
-	target->dirfd = open(target->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (target->dirfd < 0) {
-		complain_errno(target->path, errno);
-		return STATUS_TROUBLE;
-	}
-	if (is_mount(target)) {
-		target->kind = TARGET_MOUNT;
-		target->store = find_store(target->real);
-	}
-	result = wal_store_info_read(target->path, &target->info, &error);
 	if (result == -ENOTEMPTY && target->kind == TARGET_MOUNT)
 		return STATUS_SOUND; /* nothing was sealed yet */
 	if (result) {
@@ -125,6 +116,21 @@ static enum status open_directory(struct target *target)
 	target->count = target->info.segment_count;
 	find_log(target);
 	return STATUS_SOUND;
+}
+
+static enum status open_directory(struct target *target)
+{
+	target->kind = TARGET_STORE;
+	target->dirfd = open(target->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (target->dirfd < 0) {
+		complain_errno(target->path, errno);
+		return STATUS_TROUBLE;
+	}
+	if (is_mount(target)) {
+		target->kind = TARGET_MOUNT;
+		target->store = find_store(target->real);
+	}
+	return list_segments(target);
 }
 
 static enum status open_file(struct target *target)
@@ -140,6 +146,67 @@ static enum status open_file(struct target *target)
 		return STATUS_TROUBLE;
 	}
 	return STATUS_SOUND;
+}
+
+/* Names that came since the active segment was opened are of a later moment. */
+static void append_active(struct target *target)
+{
+	uint32_t index = wal_segment_reader_info(target->active)->index;
+	struct wal_store_info *info = &target->info;
+
+	while (target->count && info->segments[target->count - 1] >= index)
+		target->count--;
+	info->segments = reallocarray(info->segments, target->count + 1, sizeof(*info->segments));
+	if (!info->segments)
+		die_no_memory();
+	info->segments[target->count++] = index;
+	info->segment_count = target->count;
+	info->last_segment = index;
+	if (!info->first_segment || info->first_segment > index)
+		info->first_segment = index;
+}
+
+/* `ro`, and the store has no segment. */
+static bool is_empty(const struct target *target)
+{
+	struct stat st;
+	int fd = openat(target->dirfd, ACTIVE_FILE, O_RDONLY | O_CLOEXEC);
+	bool empty = fd >= 0 && !fstat(fd, &st) && st.st_size == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return empty;
+}
+
+enum status target_add_active(struct target *target)
+{
+	struct wal_fault fault;
+	enum status status;
+	char *file;
+	int result;
+
+	if (target->kind != TARGET_MOUNT)
+		return STATUS_SOUND;
+	result = wal_segment_reader_open(NULL, target->dirfd, ACTIVE_FILE, 0, 0, &target->active,
+					 &fault);
+	wal_store_info_destroy(&target->info); /* the list behind it: nothing is between them */
+	target->count = 0;
+	status = list_segments(target);
+	if (status != STATUS_SOUND)
+		return status;
+	if (!result) {
+		append_active(target);
+		find_log(target);
+		return STATUS_SOUND;
+	}
+	if (result == -ENOENT)
+		target_note_mount(target);
+	if (result == -ENOENT || is_empty(target))
+		return STATUS_SOUND;
+	file = target_file(target, ACTIVE_FILE);
+	status = complain_segment(file, result, &fault);
+	free(file);
+	return status;
 }
 
 enum status target_open(struct target *target, const char *path)
@@ -168,6 +235,8 @@ enum status target_open(struct target *target, const char *path)
 
 void target_close(struct target *target)
 {
+	wal_segment_reader_close(target->active);
+	target->active = NULL;
 	wal_store_info_destroy(&target->info);
 	if (target->dirfd >= 0)
 		close(target->dirfd);
@@ -218,6 +287,12 @@ bool target_is_foreign(const struct target *target, const struct wal_segment_inf
 	return true;
 }
 
+void target_reader_close(const struct target *target, struct wal_segment_reader *reader)
+{
+	if (reader != target->active)
+		wal_segment_reader_close(reader);
+}
+
 bool target_is_retired(const struct target *target, size_t n)
 {
 	return target->kind != TARGET_SEGMENT &&
@@ -235,6 +310,11 @@ int target_reader(const struct target *target, size_t n, struct wal_segment_read
 		*file = target_file(target, NULL);
 		return wal_segment_reader_open(NULL, AT_FDCWD, target->real, target_index(target),
 					       0, reader, fault);
+	}
+	if (target->active && n + 1 == target->count) {
+		*file = target_file(target, ACTIVE_FILE);
+		*reader = target->active;
+		return 0;
 	}
 	wal_segment_name(target->info.segments[n], name);
 	*file = target_file(target, name);

@@ -113,7 +113,7 @@ void put_event_marked(const struct wal_event *event, bool damaged);
 enum target_kind {
 	TARGET_SEGMENT, /* a file: dirfd and names[0] */
 	TARGET_STORE,	/* a store's directory */
-	TARGET_MOUNT,	/* a mounted walfs: its sealed segments */
+	TARGET_MOUNT,	/* a mounted walfs: its sealed segments, and `.walfs/active.wal` */
 };
 
 struct target {
@@ -124,6 +124,7 @@ struct target {
 	int dirfd;		    /* of a directory; AT_FDCWD of a segment */
 	struct wal_store_info info; /* of a directory */
 	size_t count;		    /* of segments */
+	struct wal_segment_reader *active; /* TARGET_MOUNT: the last of them, or NULL */
 	bool has_log;
 	uint8_t log[16]; /* of a directory */
 };
@@ -132,7 +133,12 @@ struct target {
 enum status target_open(struct target *target, const char *path);
 void target_close(struct target *target);
 const char *target_kind_name(enum target_kind kind);
-/* On stderr: the active segment is in the store only. Nothing if this is no mount. */
+/*
+ * Of a mount the active segment as it is at this moment, behind its sealed ones. That of an
+ * older walfs does not show it: a note on stderr says so. Return: the status that it means.
+ */
+enum status target_add_active(struct target *target);
+/* On stderr: only sealed segments are looked at. Nothing if this is no mount. */
 void target_note_mount(const struct target *target);
 
 /* The file of a target as a user would name it; free() it. */
@@ -140,6 +146,8 @@ char *target_file(const struct target *target, const char *name);
 /* Opens the n-th segment. *file is its name, to be freed, also on error. */
 int target_reader(const struct target *target, size_t n, struct wal_segment_reader **reader,
 		  char **file, struct wal_fault *fault);
+/* NULL is nothing. */
+void target_reader_close(const struct target *target, struct wal_segment_reader *reader);
 /* After -ENOENT: did retention remove the n-th segment since the store was listed? */
 bool target_is_retired(const struct target *target, size_t n);
 /*

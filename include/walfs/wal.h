@@ -199,7 +199,7 @@ struct wal_segment_info {
 	uint64_t prev_chain;
 	uint64_t chain; /* of the last finished block; prev_chain while there is none */
 	uint64_t header_checksum;
-	uint64_t incarnation; /* as the first record says */
+	uint64_t incarnation; /* as the first record says: the log's when it was begun */
 	uint32_t recovery;    /* WAL_RECOVERY_* bits of the first record */
 	uint64_t dropped_bytes;
 	bool sealed_by_recovery;
@@ -224,6 +224,15 @@ void wal_time_format(uint64_t time_ns, char text[WAL_TIME_TEXT]);
  * with an optional fraction. Return: 0 or -EINVAL. Any thread.
  */
 int wal_time_parse(const char *text, uint64_t *time_ns);
+
+/*
+ * JSON text in UTF-8 on its way out. jansson leaves U+0085, U+2028 and U+2029 as they are,
+ * and some readers take each for the end of a line: they go to put() as \u0085, \u2028 and
+ * \u2029, which mean the same (they stand in strings only). None of them may be split between
+ * two calls. Return: 0, or what put() returned that was not 0. Any thread.
+ */
+int wal_json_escape(const char *text, size_t size,
+		    int (*put)(const char *text, size_t size, void *ctx), void *ctx);
 
 /* --- reading one segment ------------------------------------------------ */
 
@@ -322,6 +331,16 @@ ssize_t wal_segment_reader_payload(struct wal_segment_reader *reader, void *buf,
  */
 ssize_t wal_segment_reader_raw(struct wal_segment_reader *reader, void *buf, size_t size,
 			       uint64_t offset);
+
+/*
+ * The same for a copy of the segment as far as this reader knows it: of an unsealed one the
+ * blocks up to the last event, and zeros behind that. It is a segment file that holds these
+ * events and no torn tail, whatever is appended meanwhile; a sealed one is itself.
+ * image_bytes(): its size. Return: as raw().
+ */
+uint64_t wal_segment_reader_image_bytes(const struct wal_segment_reader *reader);
+ssize_t wal_segment_reader_image(struct wal_segment_reader *reader, void *buf, size_t size,
+				 uint64_t offset);
 
 /* --- verifying ----------------------------------------------------------- */
 

@@ -86,6 +86,33 @@ cat_json_has_every_byte() {
 	jq -e '.time | test("^20..-..-..T..:..:..[.].........Z$")' out >/dev/null
 }
 
+cat_json_is_a_line_an_event_to_every_reader() {
+	printf 'a\xe2\x80\xa8b\n\xe2\x80\xa9\nnel \xc2\x85 x\xc2\x86\xe2\x80\xa7\n\xe2\x80\xa8\xe2\x80\xa9' >input
+	mkdir $'sep\xe2\x80\xa8'
+	"$mkstore" $'sep\xe2\x80\xa8/store' <input
+	walctl_is 0 cat --json $'sep\xe2\x80\xa8/store'
+	jq -j .payload out | cmp - input
+	holds out 'a\u2028b'
+	walctl_is 0 info --json $'sep\xe2\x80\xa8/store'
+	cat out >>all
+	walctl_is 0 verify --json $'sep\xe2\x80\xa8/store'
+	cat out >>all
+	holds out 'sep\u2028'
+	is 'the number of lines' "$(wc -l <all)" 2
+	! grep -qP '\x{85}|\x{2028}|\x{2029}' all
+}
+
+an_event_at_the_end_of_time_is_printed() {
+	"$mkstore" store <<<'far ahead'
+	"$settime" "store/$one" 18446744073709551615
+	walctl_is 0 cat store
+	is 'the event' "$(cat out)" 'far ahead'
+	walctl_is 0 cat --since 2500-01-01 store
+	is 'the event' "$(cat out)" 'far ahead'
+	walctl_is 0 cat --until 2500-01-01 store
+	is 'nothing' "$(cat out)" ''
+}
+
 long_lines_are_groups() {
 	head -c 20000 /dev/zero | tr '\0' x >input
 	echo >>input
@@ -299,6 +326,8 @@ it 'cat gives back the bytes' cat_gives_back_the_bytes
 it 'cat by id is exact' cat_by_id_is_exact
 it 'cat by time includes since and excludes until' cat_by_time_includes_since_and_excludes_until
 it 'cat --json has every byte' cat_json_has_every_byte
+it 'cat --json is a line an event to every reader' cat_json_is_a_line_an_event_to_every_reader
+it 'an event at the end of time is printed' an_event_at_the_end_of_time_is_printed
 it 'a line longer than a block is a group of events' long_lines_are_groups
 it 'cat goes on behind a damaged block' cat_goes_on_behind_damage
 it 'cat goes on behind a segment whose header is lost' cat_goes_on_behind_a_lost_header

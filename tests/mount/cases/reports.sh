@@ -274,7 +274,7 @@ case_reports_cannot_be_changed() {
 	local denied=EPERM name
 	[ "$(id -u)" -eq 0 ] || denied=EACCES
 	same modes "$(stat -c '%a %h' .walfs .walfs/metrics .walfs/status | xargs)" '550 2 440 1 440 1'
-	same names "$(ls -A .walfs | xargs)" 'metrics status'
+	same names "$(ls -A .walfs | xargs)" 'active.wal metrics status'
 	same root "$(ls -A | xargs)" '.walfs current events'
 	same inodes "$(stat -c %i .walfs/metrics)" "$(ls -i .walfs | awk '$2 == "metrics" { print $1 }')"
 	same "stable inodes" "$(stat -c %i .walfs/status)" "$(stat -c %i .walfs/status)"
