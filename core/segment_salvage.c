@@ -93,6 +93,8 @@ static size_t read_pieces(struct wal_segment_reader *r)
 	size_t got = 0;
 
 	r->loaded = WAL_NO_BLOCK;
+	if (wal_reader_make_block(r))
+		return 0;
 	memset(r->block, 0, r->header.block_size);
 	for (uint32_t at = 0; at < r->header.block_size; at += PIECE) {
 		ssize_t n = wal_pread_full(r->fd, r->block + at, PIECE, (off_t)(offset + at));
