@@ -94,7 +94,7 @@ bool wal_probe_has_header(const struct wal_probe *probe)
 	       probe->finding == FOUND_SEAL_LOST;
 }
 
-static bool restarts(const struct wal_plan *plan, const struct wal_probe *probe)
+bool wal_plan_restarts(const struct wal_plan *plan, const struct wal_probe *probe)
 {
 	return wal_probe_has_header(probe) &&
 	       wal_chain_is_restart(plan->rec->meta.log, probe->index, probe->header.prev_chain,
@@ -138,11 +138,19 @@ static void tell_of_copies(struct wal_plan *plan)
 	plan->told_copy = true;
 }
 
-/* A new segment that continues the one before it, if no durable id is given again by that. */
+/* Are events that were durable in none of the segments, the last of which goes to next_event? */
+static bool lacks_durable(const struct wal_plan *plan, uint64_t next_event)
+{
+	uint64_t durable = plan->rec->meta.durable.event;
+
+	return durable >= next_event && durable > plan->proved;
+}
+
+/* A new segment that continues the one before it, if no id is given again by that (R26, R50). */
 static void begin_next(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;
-	bool lost = plan->link.known && rec->meta.durable.event >= plan->link.next_event;
+	bool lost = plan->link.known && lacks_durable(plan, plan->link.next_event);
 
 	if (lost)
 		wal_recovery_notice(rec, WAL_NOTICE_ERROR,
@@ -151,7 +159,7 @@ static void begin_next(struct wal_plan *plan)
 				    rec->path, rec->meta.durable.event, plan->link.next_event);
 	if (lost)
 		tell_of_copies(plan);
-	if (lost || !plan->link.known) {
+	if (lost || !plan->link.known || plan->proved >= plan->link.next_event) {
 		wal_plan_begin_again(plan);
 		return;
 	}
@@ -244,7 +252,7 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 	int err;
 
 	rec->last_unsealed = probe->index;
-	if (rec->meta.durable.event >= probe->next_event) {
+	if (lacks_durable(plan, probe->next_event)) {
 		/*
 		 * Events that were durable are neither in it nor behind it: the segment that D
 		 * is in is gone, or this is not what it was.
@@ -253,7 +261,8 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 		wal_plan_begin_again(plan);
 		return err;
 	}
-	if (is_resumable(plan, probe) && rec->meta.durable.segment <= probe->index) {
+	if (is_resumable(plan, probe) && rec->meta.durable.segment <= probe->index &&
+	    plan->proved < probe->next_event) {
 		rec->resume = probe->index;
 		rec->resume_file =
 			(struct wal_file_id){probe->stat.st_dev, probe->stat.st_ino};
@@ -274,7 +283,7 @@ static int add_cut_off(struct wal_plan *plan, const struct wal_probe *probe,
 				  .block = probe->tail.block,
 				  .offset = probe->tail.offset};
 
-	if (!restarts(plan, next))
+	if (!wal_plan_restarts(plan, next))
 		snprintf(fault.detail, sizeof(fault.detail), "%s",
 			 "the next segment does not continue it");
 	else if (next->header.first_event_id > probe->next_event)
@@ -305,7 +314,8 @@ static int decide_with_successor(struct wal_plan *plan, size_t i)
 		plan->rec->next.dropped_bytes = 0; /* it is of a segment that has a successor */
 		return err ? err : 1;
 	}
-	if (!restarts(plan, next) && !reaches_behind(plan, probe->next_event - 1, next)) { /* R23 */
+	if (!wal_plan_restarts(plan, next) &&
+	    !reaches_behind(plan, probe->next_event - 1, next)) { /* R23 */
 		err = set_aside_from(plan, i + 1);
 		if (!err)
 			err = seal_at_tail(plan, probe);
@@ -326,7 +336,7 @@ static int decide_unsealed(struct wal_plan *plan, size_t i)
 	bool last = i + 1 == plan->count;
 	int err;
 
-	if (!last && restarts(plan, &plan->probes[i + 1]))
+	if (!last && wal_plan_restarts(plan, &plan->probes[i + 1]))
 		return decide_with_successor(plan, i);
 	if (d->segment == probe->index && probe->tail.offset < d->offset) {
 		err = decide_damaged_unsealed(plan, i);
@@ -407,8 +417,12 @@ static int check_link(struct wal_plan *plan, size_t i)
 	const struct wal_probe *probe = &plan->probes[i];
 	int err;
 
-	if (!plan->link.known || follows(plan, probe) || restarts(plan, probe))
+	if (follows(plan, probe))
 		return 1;
+	if (!plan->link.known || wal_plan_restarts(plan, probe)) {
+		wal_plan_check_given(plan, probe); /* R50 */
+		return 1;
+	}
 	if (probe->finding == FOUND_UNSEALED &&
 	    !reaches_behind(plan, plan->link.next_event - 1, probe)) { /* R30 */
 		err = set_aside_from(plan, i);
@@ -473,8 +487,10 @@ static void settle_durable(struct wal_plan *plan)
 int wal_plan_decide(struct wal_plan *plan)
 {
 	size_t i;
-	int go_on = 1;
+	int err = wal_plan_prove_below(plan), go_on = 1;
 
+	if (err)
+		return err;
 	settle_durable(plan);
 	for (i = 0; i < plan->count && go_on > 0; i++) {
 		const struct wal_probe *probe = &plan->probes[i];

@@ -155,34 +155,52 @@ static bool meta_is_foreign(const struct wal_plan *plan)
 	return foreign && rec->has_meta;
 }
 
-/* From the last segment down to the first that is sealed and whole. */
-static int probe_all(struct wal_plan *plan)
+static void reverse(struct wal_probe *probes, size_t count)
 {
-	const struct wal_store_list *list = &plan->rec->list;
-	size_t i = list->count, room = plan->count = 0;
 	struct wal_probe swap;
+	size_t i;
+
+	for (i = 0; i < count / 2; i++) {
+		swap = probes[i];
+		probes[i] = probes[count - 1 - i];
+		probes[count - 1 - i] = swap;
+	}
+}
+
+int wal_plan_probe_down(struct wal_plan *plan, size_t i, wal_plan_is_end *is_end,
+			struct wal_probe **probes, size_t *count)
+{
+	size_t room = *count = 0;
 	int err = 0;
 
 	while (i > 0 && !err) {
-		if (plan->count == room) {
+		if (*count == room) {
 			struct wal_probe *grown;
 
 			room = room ? room * 2 : 4;
-			grown = realloc(plan->probes, room * sizeof(*grown));
+			grown = realloc(*probes, room * sizeof(*grown));
 			if (!grown)
 				return -ENOMEM;
-			plan->probes = grown;
+			*probes = grown;
 		}
-		err = probe_segment(plan, list->segments[--i], &plan->probes[plan->count]);
-		if (!err && plan->probes[plan->count++].finding == FOUND_SEALED)
+		err = probe_segment(plan, plan->rec->list.segments[--i], &(*probes)[*count]);
+		if (!err && is_end(plan, &(*probes)[(*count)++]))
 			break;
 	}
-	for (i = 0; i < plan->count / 2; i++) {
-		swap = plan->probes[i];
-		plan->probes[i] = plan->probes[plan->count - 1 - i];
-		plan->probes[plan->count - 1 - i] = swap;
-	}
+	reverse(*probes, *count);
 	return err;
+}
+
+static bool is_sealed_and_whole(const struct wal_plan *plan, const struct wal_probe *probe)
+{
+	(void)plan;
+	return probe->finding == FOUND_SEALED;
+}
+
+static int probe_all(struct wal_plan *plan)
+{
+	return wal_plan_probe_down(plan, plan->rec->list.count, is_sealed_and_whole, &plan->probes,
+				   &plan->count);
 }
 
 int wal_plan_probe(struct wal_plan *plan)

@@ -84,23 +84,26 @@ static void check_log(struct store_check *c, const struct wal_segment_info *info
 /* R50: what was given is given again. Return: whether it is so. */
 static bool check_given(struct store_check *c, const struct wal_segment_info *info)
 {
+	struct wal_fault fault;
+	char name[WAL_NAME_MAX];
+
 	if (info->first_event >= c->given)
 		return false;
-	report(c, info->index, WAL_FAULT_SEQUENCE, 16,
-	       "begins with event %" PRIu64 ", and segments before it go to event %" PRIu64,
-	       info->first_event, c->given - 1);
+	fault = wal_plan_given_fault(info->index, info->first_event, c->given - 1);
+	wal_segment_name(info->index, name);
+	wal_verify_report(c->options, c->result, name, &fault);
 	return true;
 }
 
 /*
- * A new chain behind a segment with nothing wrong in it: recovery missed something there. It
- * seals what it finds whole.
+ * A new chain behind a segment with nothing wrong in it: recovery missed something there, if it
+ * did not only go on above ids that had been given twice. It seals what it finds whole.
  */
 static void check_restart(struct store_check *c, const struct wal_segment_info *info)
 {
 	if (check_given(c, info))
 		return;
-	if (c->index && info->first_event > c->next_event)
+	if (c->index && info->first_event > c->given)
 		report(c, c->index, WAL_FAULT_POSITION, c->end, "segment %" PRIu32
 		       " begins with event %" PRIu64 ", the last one before it is %" PRIu64,
 		       info->index, info->first_event, c->next_event - 1);

@@ -586,6 +586,105 @@ void state_foreign_successor(const char *store)
 	state_put(store, &state_two);
 }
 
+/* A new chain after `before`, with the lines from first to last. */
+static void begin_chain(struct oracle_image *image, const struct oracle_image *before,
+			uint64_t first, uint64_t last)
+{
+	struct oracle_params params = test_params_after(before);
+
+	params.prev_chain = oracle_chain_restart(test_log, params.index);
+	params.recovery = 0x01 /* CHAIN_RESTART */;
+	params.first_event = first;
+	oracle_build(image, &params);
+	append_lines(image, last);
+}
+
+/* Segment 1 sealed, with the lines to 200, and a segment 2 that has 101 to 150 again. */
+static void begin_given_twice(void)
+{
+	state_begin(200);
+	state_seal(&state_one);
+	begin_chain(&state_two, &state_one, 101, 150);
+}
+
+void state_given_twice_active(const char *store)
+{
+	begin_given_twice();
+	state_set_durable(store, &state_two);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+}
+
+void state_given_twice_durable_below(const char *store)
+{
+	begin_given_twice();
+	state_set_durable(store, &state_one);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+}
+
+void state_given_twice_sealed(const char *store)
+{
+	begin_given_twice();
+	state_seal(&state_two);
+	state_set_durable(store, &state_two);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+}
+
+/* Segments 2 and 3 sealed, each with ids that the one before it has. */
+void state_given_three_times(const char *store)
+{
+	begin_given_twice();
+	state_seal(&state_two);
+	begin_chain(&state_three, &state_two, 51, 60);
+	state_seal(&state_three);
+	state_set_durable(store, &state_three);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+}
+
+/* Of segment 2 nothing can be read. */
+void state_given_twice_above_a_damaged_one(const char *store)
+{
+	begin_given_twice();
+	begin_chain(&state_three, &state_two, 151, 160);
+	state_seal(&state_three);
+	state_set_durable(store, &state_three);
+	memset(state_two.bytes, 0, state_two.size);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+}
+
+/* Segment 2 goes on from 1, and was cut short; 3 has ids of what is gone, as its seal says. */
+void state_given_twice_of_a_damaged_one(const char *store)
+{
+	state_begin(200);
+	state_seal(&state_one);
+	state_begin_after(&state_two, &state_one, 330);
+	state_seal(&state_two);
+	begin_chain(&state_three, &state_two, 301, 310);
+	state_seal(&state_three);
+	state_set_durable(store, &state_three);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+	file_resize(store_segment_path(store, 2), 4096 + TEST_BLOCK + 100);
+}
+
+void state_given_twice_and_gone_on(const char *store)
+{
+	begin_given_twice();
+	state_seal(&state_two);
+	begin_chain(&state_three, &state_two, 201, 220);
+	state_set_durable(store, &state_three);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+}
+
 void state_sealed_middle_missing(const char *store)
 {
 	state_begin(100);

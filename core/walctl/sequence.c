@@ -37,6 +37,8 @@ static bool take_missing(struct sequence *sequence, uint64_t last, struct gap *g
 	sequence->missing = (struct gap){0};
 	gap->first = sequence->next_id;
 	gap->last = last;
+	if (gap->first && gap->first < sequence->given) /* the log went on above ids given twice */
+		gap->first = sequence->given;
 	if (last < gap->first || (!gap->first && sequence->began)) /* none, or not known */
 		gap->first = gap->last = 0;
 	return gap->first || gap->first_segment;
@@ -46,6 +48,8 @@ bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *g
 {
 	bool found = take_missing(sequence, first_event - 1, gap);
 
+	if (sequence->next_id > sequence->given)
+		sequence->given = sequence->next_id;
 	sequence->next_id = first_event;
 	sequence->began = true;
 	return found;

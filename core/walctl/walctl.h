@@ -172,6 +172,7 @@ struct gap {
 
 struct sequence {
 	uint64_t next_id;    /* that is expected; 0: any */
+	uint64_t given;	     /* ids below it are of segments before, also where they were twice */
 	uint32_t next_index; /* likewise */
 	struct gap missing;  /* files that were not told of yet */
 	bool began;	     /* there was a segment, whatever is known of its events */

@@ -282,6 +282,27 @@ cat_says_what_is_missing_behind_a_torn_segment() {
 	holds out "events $first to 400 are missing"
 }
 
+# Segment 2 is from a copy in which segment 1 was damaged at event 100: it has 101 to 120 again.
+ids_that_were_given_twice_are_told_and_the_log_goes_on_above_them() {
+	local order=(-b "$block" -s $((block * 16)))
+	lines 1 100 | "$mkstore" "${order[@]}" store
+	cp -a store twin
+	dd if=/dev/zero of="twin/$one" bs=512 seek=12 count=1 conv=notrunc status=none
+	lines 101 120 | "$mkstore" "${order[@]}" twin
+	lines 101 200 | sed '$a @@rotate' | "$mkstore" "${order[@]}" store
+	cp "twin/$two" twin/wal.meta store
+	lines 201 220 | "$mkstore" "${order[@]}" store 2>said
+	holds said 'begins with event 101, and segments before it go to event 200'
+	walctl_is 1 cat store
+	{ lines 1 200 && lines 101 120 && lines 201 220; } | cmp - out
+	holds err "$two: begins with event 101, events up to 200 are in front of it"
+	is 'the number of complaints' "$(wc -l <err)" 1
+	walctl_is 1 verify store
+	is 'the number of faults' "$(grep -c "$two: .* begins with event 101" out)" 1
+	walctl_is 0 info store
+	! grep MISSING out
+}
+
 another_logs_events_are_not_handed_out() {
 	make_store other
 	copy_store
@@ -342,6 +363,8 @@ it 'no payload can look like a mark of cat --damaged' marks_cannot_be_taken_for_
 it 'cat and info say what the log lacks at its ends' cat_says_what_the_log_lacks_at_its_ends
 it 'cat and info say what is missing behind a torn segment' \
 	cat_says_what_is_missing_behind_a_torn_segment
+it 'ids that were given twice are told, and the log goes on above them' \
+	ids_that_were_given_twice_are_told_and_the_log_goes_on_above_them
 it "another log's events are not handed out" another_logs_events_are_not_handed_out
 it 'a full output is trouble' cat_says_when_it_cannot_write
 it 'cat ends quietly with its reader' cat_ends_quietly_with_its_reader
