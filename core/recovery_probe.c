@@ -48,12 +48,6 @@ static bool is_ours(struct wal_plan *plan, const struct wal_probe *probe)
 	return memcmp(log, probe->info.log, sizeof(none)) == 0;
 }
 
-/* A damaged one whose first block is lost does not say whose it is: it counts as ours. */
-static bool says_its_log(const struct wal_probe *probe)
-{
-	return !wal_is_zero(probe->info.log, sizeof(probe->info.log));
-}
-
 /* R33: of what can still be read, the header, so that whole blocks can prove their ids. */
 static void probe_unreadable(const struct wal_plan *plan, const char *name, struct wal_probe *probe)
 {
@@ -127,8 +121,8 @@ static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe
 	}
 	err = probe_open(probe, r);
 	wal_segment_reader_close(r);
-	if (!err && (probe->finding != FOUND_DAMAGED || says_its_log(probe)) &&
-	    !is_ours(plan, probe)) {
+	/* A damaged one whose first record is lost does not say whose it is: it counts as ours. */
+	if (!err && wal_segment_says_log(&probe->info) && !is_ours(plan, probe)) {
 		probe->finding = FOUND_UNREADABLE;
 		probe->fault = (struct wal_fault){
 			.kind = WAL_FAULT_OTHER_LOG, .segment = index, .block = WAL_NO_BLOCK};

@@ -352,6 +352,11 @@ static ssize_t image_of_last_block(struct wal_segment_reader *r, uint8_t *buf, s
 	return (ssize_t)size;
 }
 
+bool wal_segment_says_log(const struct wal_segment_info *info)
+{
+	return info->state != WAL_DAMAGED || !wal_is_zero(info->log, sizeof(info->log));
+}
+
 ssize_t wal_segment_reader_image(struct wal_segment_reader *r, void *buf, size_t size,
 				 uint64_t offset)
 {

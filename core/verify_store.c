@@ -70,8 +70,8 @@ static void check_log(struct store_check *c, const struct wal_segment_info *info
 {
 	char uuid[WAL_UUID_TEXT];
 
-	if (info->fault.kind && info->fault.block == 0)
-		return; /* its log is not known */
+	if (!wal_segment_says_log(info))
+		return;
 	if (!c->has_log)
 		memcpy(c->log, info->log, sizeof(c->log));
 	c->has_log = true;
@@ -436,7 +436,8 @@ static void take_plan(struct store_check *c)
 	c->result->anchor_event = c->has_meta ? c->durable.event : 0;
 	if (p->plan.told_copy)
 		c->result->hint = WAL_HINT_COPIED_WHILE_WRITTEN;
-	else if (!c->list->has_meta && wal_store_has_stray_current(c->dirfd, c->list))
+	else if (!c->options->is_mount && !c->list->has_meta &&
+		 wal_store_has_stray_current(c->dirfd, c->list))
 		c->result->hint = WAL_HINT_COPY_OF_A_MOUNT;
 }
 

@@ -1123,6 +1123,18 @@ START_TEST(a_segment_of_another_log_is_named)
 }
 END_TEST
 
+/* What is left of a segment does not say its log, with wal.meta and without. */
+START_TEST(a_segment_without_its_first_record_is_of_no_other_log)
+{
+	file_resize(store_segment_path(test_dir(), 1), 4096 + 1000);
+	if (_i == 1)
+		ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
+	verify_store();
+	ck_assert_uint_eq(result.faults, 1);
+	ck_kind(result.first.kind, WAL_FAULT_TOO_SHORT);
+}
+END_TEST
+
 START_TEST(swapped_segments_are_both_named)
 {
 	ck_assert_int_eq(rename(store_segment_path(test_dir(), 1), test_path("swap")), 0);
@@ -1276,6 +1288,19 @@ START_TEST(a_copy_of_a_mount_is_told_as_one)
 }
 END_TEST
 
+/* That looks so by its nature. */
+START_TEST(a_mount_is_no_copy_of_a_mount)
+{
+	const struct wal_verify_options of_mount = {.is_mount = true};
+
+	state_copy_of_a_mount(test_dir());
+	ck_ok(wal_verify_store(test_dir(), &of_mount, &result, NULL));
+	ck_assert_uint_eq(result.faults, 0);
+	ck_assert_uint_gt(result.segments, 0);
+	ck_assert_int_eq(result.hint, WAL_HINT_NONE);
+}
+END_TEST
+
 static bool is_row(const struct state *state, const char *rows)
 {
 	char row[16];
@@ -1366,6 +1391,7 @@ static void add_store_tests(Suite *suite)
 	tcase_add_loop_test(t, a_wal_meta_that_holds_something_else_is_a_fault, 0, 2);
 	tcase_add_loop_test(t, a_durable_offset_beyond_the_end_is_named, 0, 2);
 	tcase_add_test(t, a_segment_of_another_log_is_named);
+	tcase_add_loop_test(t, a_segment_without_its_first_record_is_of_no_other_log, 0, 2);
 	tcase_add_test(t, swapped_segments_are_both_named);
 	tcase_add_test(t, what_is_no_store_could_not_be_looked_at);
 	tcase_add_test(t, verifying_changes_nothing);
@@ -1374,6 +1400,7 @@ static void add_store_tests(Suite *suite)
 	tcase_add_test(t, what_looks_like_a_copy_is_told_as_one);
 	tcase_add_test(t, a_copy_without_the_last_segments_is_told_as_one);
 	tcase_add_test(t, a_copy_of_a_mount_is_told_as_one);
+	tcase_add_test(t, a_mount_is_no_copy_of_a_mount);
 	tcase_add_loop_test(t, a_recovered_store_is_sound_unless_it_was_damaged, 0,
 			    (int)state_count);
 	tcase_add_loop_test(t, verify_says_before_what_recovery_does, 0, (int)state_count);

@@ -72,13 +72,6 @@ void target_note_mount(const struct target *target)
 		 target->path, target->store ? ", " : "", target->store ? target->store : "");
 }
 
-static bool knows_log(const struct wal_segment_info *info)
-{
-	static const uint8_t unknown[16]; /* its first block is damaged */
-
-	return memcmp(info->log, unknown, sizeof(unknown)) != 0;
-}
-
 /* Without wal.meta the first segment that says its log decides, as for verify. */
 static void find_log(struct target *target)
 {
@@ -94,7 +87,7 @@ static void find_log(struct target *target)
 					    &reader, NULL))
 			continue;
 		memcpy(target->log, wal_segment_reader_info(reader)->log, sizeof(target->log));
-		target->has_log = knows_log(wal_segment_reader_info(reader));
+		target->has_log = wal_segment_says_log(wal_segment_reader_info(reader));
 		wal_segment_reader_close(reader);
 	}
 }
@@ -276,7 +269,7 @@ bool target_is_foreign(const struct target *target, const struct wal_segment_inf
 {
 	char uuid[WAL_UUID_TEXT];
 
-	if (!target->has_log || !knows_log(info) ||
+	if (!target->has_log || !wal_segment_says_log(info) ||
 	    memcmp(target->log, info->log, sizeof(info->log)) == 0)
 		return false;
 	*fault = (struct wal_fault){

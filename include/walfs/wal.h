@@ -207,6 +207,12 @@ struct wal_segment_info {
 	struct wal_fault fault; /* why damaged; kind NONE otherwise */
 };
 
+/*
+ * Return: whether the segment says which log it belongs to. A damaged one whose first record
+ * cannot be read does not: its log is all zero then. Any thread.
+ */
+bool wal_segment_says_log(const struct wal_segment_info *info);
+
 #define WAL_NAME_MAX 32
 /* "0000000017.wal". Any thread. */
 void wal_segment_name(uint32_t index, char name[WAL_NAME_MAX]);

@@ -67,6 +67,7 @@ case_a_copy_of_the_mount_is_refused_and_the_way_out_loses_nothing() {
 	chmod -R u+w "$dir/copy"
 	mkdir "$dir/at" "$dir/away"
 	"$walctl" verify "$dir/copy" | grep -q 'note: .*is a copy of a mount'
+	same 'hints for the mount' "$("$walctl" verify "$mnt" 2>&1 | grep -c 'a copy of a mount')" 0
 	refuses 'is a copy of a mount.*cat current >> MOUNTPOINT/current' "$walfs" "$dir/copy" "$dir/at"
 	[ ! -e "$dir/copy/wal.meta" ]
 	"$walfs" -o ro "$dir/copy" "$dir/at" 2>&1 | grep -q 'is a copy of a mount'
