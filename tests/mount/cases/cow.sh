@@ -64,7 +64,9 @@ goes_on_when_there_is_space() {
 	kill_log
 	mount_log "segment_size=8M,io=$2" # and serves what is there
 	log_is_what_was_taken
-	fails bash -c "for i in 1 2 3 4 5 6 7 8 9; do head -c 900000 /dev/zero >>'$mnt/current' || exit 1; done" 2>/dev/null
+	# The mount gave back what was prepared, and on XFS zeros behind the end unshare its blocks:
+	# there may be space for two segments.
+	fails bash -c "for i in {1..40}; do head -c 900000 /dev/zero >>'$mnt/current' || exit 1; done" 2>/dev/null
 	empty_disk
 	soon bash -c "echo 'space is back' >>'$mnt/current'"
 	sync "$mnt/current"
