@@ -29,6 +29,7 @@ struct wal_told_blocks;
 struct wal_log_entry {
 	uint32_t index;
 	bool settled; /* recovery went past it: it is sealed, or will never be */
+	bool sized;   /* retention asked for its file's size, whatever the answer was: bytes */
 	bool damaged; /* found by recovery, a read or a check; why: */
 	enum wal_fault_kind fault;
 	uint32_t fault_block;
@@ -36,7 +37,7 @@ struct wal_log_entry {
 	char *fault_detail;	     /* may be NULL */
 	struct wal_told_blocks *told; /* NULL: none */
 	struct wal_known_info *info; /* NULL: not read yet */
-	uint64_t bytes;		     /* of the file, for retention; 0: not known */
+	uint64_t bytes;		     /* of the file, once sized; 0: there is none, or an error */
 };
 
 /*

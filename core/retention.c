@@ -35,7 +35,8 @@
 
 struct sealed {
 	uint32_t index;
-	uint64_t bytes; /* of its file; 0: not known */
+	bool sized;
+	uint64_t bytes; /* of its file, once sized */
 };
 
 struct retention {
@@ -81,7 +82,8 @@ static int list_sealed(struct retention *r)
 		if (entry->index == current || entry->damaged ||
 		    wal_segment_maintainer_find(log, entry->index))
 			continue;
-		r->sealed[r->listed++] = (struct sealed){entry->index, entry->bytes};
+		r->sealed[r->listed++] = (struct sealed){
+			.index = entry->index, .sized = entry->sized, .bytes = entry->bytes};
 	}
 	pthread_mutex_unlock(&log->lock);
 	r->count = r->listed;
@@ -98,22 +100,26 @@ static void keep_sizes(const struct retention *r)
 	for (i = 0; i < log->entry_count; i++) {
 		while (k < r->listed && r->sealed[k].index < log->entries[i].index)
 			k++;
-		if (k < r->listed && r->sealed[k].index == log->entries[i].index)
+		if (k < r->listed && r->sealed[k].index == log->entries[i].index) {
+			log->entries[i].sized = r->sealed[k].sized;
 			log->entries[i].bytes = r->sealed[k].bytes;
+		}
 	}
 	pthread_mutex_unlock(&log->lock);
 }
 
 /*
  * The first time it asks the disk for each of perhaps very many: appends do not wait for that.
- * Return: whether all sizes are known.
+ * It asks once only: each step gets further, also among files that are empty or gone.
+ * Return: whether all were asked for.
  */
 static bool add_sizes(struct retention *r)
 {
 	size_t asked = 0, i;
 
 	for (i = 0; i < r->listed && asked < STEP_SIZES; i++) {
-		if (!r->sealed[i].bytes) {
+		if (!r->sealed[i].sized) {
+			r->sealed[i].sized = true;
 			r->sealed[i].bytes = file_bytes(r->log, r->sealed[i].index);
 			asked++;
 		}

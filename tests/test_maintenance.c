@@ -681,6 +681,26 @@ START_TEST(nobody_waits_while_retention_asks_how_large_segments_are)
 }
 END_TEST
 
+/* More of them than a step asks for the size of: the maintainer would never be done. */
+START_TEST(files_that_are_gone_are_asked_for_their_size_once)
+{
+	const uint32_t gone = 2500;
+	unsigned steps = 0;
+
+	open_log();
+	make_segments(3);
+	wal_segment_maintainer_stop(wal);
+	for (uint32_t i = 0; i < gone; i++) {
+		ck_ok(wal_log_add_entry(wal, 1000 + i));
+		wal_log_find_entry(wal, 1000 + i)->settled = true;
+	}
+	wal->asked.keep_bytes = UINT64_C(1) << 40;
+	while (wal_log_retain(wal) == WAL_RETAINED_MORE)
+		ck_assert_uint_lt(++steps, 5);
+	ck_assert(file_exists(store_segment_path(test_path(STORE), 1)));
+}
+END_TEST
+
 START_TEST(what_is_too_old_is_removed_but_one_sealed_segment_is_kept)
 {
 	handle.options.keep_age_s = 3600;
@@ -1040,6 +1060,7 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, only_so_many_segments_are_kept);
 	tcase_add_test(t, only_so_many_bytes_are_kept);
 	tcase_add_test(t, nobody_waits_while_retention_asks_how_large_segments_are);
+	tcase_add_test(t, files_that_are_gone_are_asked_for_their_size_once);
 	tcase_add_test(t, what_is_too_old_is_removed_but_one_sealed_segment_is_kept);
 	tcase_add_test(t, age_is_not_believed_across_a_step_of_the_clock);
 	tcase_add_test(t, what_was_closed_in_1970_is_as_old_as_what_came_after_it);
