@@ -12,13 +12,18 @@ static int get_buffer(size_t size, void **buf)
 	return posix_memalign(buf, WAL_DIRECT_ALIGN, size) ? -ENOMEM : 0;
 }
 
-ssize_t wal_direct_read(const struct wal_io *io, int fd, void *buf, size_t size, off_t offset)
+ssize_t wal_direct_read_only(const struct wal_io *io, int fd, void *buf, size_t size, off_t offset)
 {
 	ssize_t n = io->pread_direct(io, fd, buf, size, offset);
 
 	/* Dirty pages are written back first: an error may be of an earlier time, told once. */
-	if (n < 0 && n != -EOPNOTSUPP)
-		n = io->pread_direct(io, fd, buf, size, offset);
+	return n < 0 && n != -EOPNOTSUPP ? io->pread_direct(io, fd, buf, size, offset) : n;
+}
+
+ssize_t wal_direct_read(const struct wal_io *io, int fd, void *buf, size_t size, off_t offset)
+{
+	ssize_t n = wal_direct_read_only(io, fd, buf, size, offset);
+
 	if (n != -EOPNOTSUPP)
 		return n;
 	posix_fadvise(fd, offset, (off_t)size, POSIX_FADV_DONTNEED);
@@ -42,24 +47,24 @@ static int read_back(const struct wal_io *io, int fd, const void *buf, size_t si
 	return err;
 }
 
-/* Zeros first: that drops the pages and what the file system believes of their extent. */
+/*
+ * Never zeros first, though that would drop what the file system believes of the extent: the
+ * bytes may be promised, and a cut behind the zeros would leave them in our memory alone.
+ */
 static int write_through_the_cache(const struct wal_io *io, int fd, const void *buf, size_t size,
-				   off_t offset, bool replaceable)
+				   off_t offset)
 {
-	int err = replaceable ? io->zero_range(io, fd, offset, (off_t)size) : 0;
+	int err = io->pwrite(io, fd, buf, size, offset);
 
-	if (!err || err == -EOPNOTSUPP || wal_is_no_space(err))
-		err = io->pwrite(io, fd, buf, size, offset);
 	return err ? err : wal_sync_error(io->fdatasync(io, fd));
 }
 
-int wal_direct_write(const struct wal_io *io, int fd, const void *buf, size_t size, off_t offset,
-		     bool replaceable)
+int wal_direct_write(const struct wal_io *io, int fd, const void *buf, size_t size, off_t offset)
 {
 	int err = io->pwrite_direct(io, fd, buf, size, offset);
 
 	if (err == -EOPNOTSUPP)
-		err = write_through_the_cache(io, fd, buf, size, offset, replaceable);
+		err = write_through_the_cache(io, fd, buf, size, offset);
 	return err ? err : read_back(io, fd, buf, size, offset);
 }
 
@@ -72,8 +77,7 @@ int wal_direct_write_again(const struct wal_io *io, int fd, uint64_t from, uint6
 	if (err)
 		return err;
 	while (at < to && !err) {
-		bool replaceable = at >= from;
-		size_t size = replaceable ? CHUNK_BYTES : WAL_DIRECT_ALIGN;
+		size_t size = CHUNK_BYTES;
 		ssize_t n;
 
 		if (size > to - at)
@@ -85,7 +89,7 @@ int wal_direct_write_again(const struct wal_io *io, int fd, uint64_t from, uint6
 		else if (n < (ssize_t)size)
 			err = -EIO; /* it was whole when it was looked at */
 		else
-			err = wal_direct_write(io, fd, buf, size, (off_t)at, replaceable);
+			err = wal_direct_write(io, fd, buf, size, (off_t)at);
 		at += size;
 	}
 	free(buf);
@@ -103,7 +107,7 @@ static int write_zeros(const struct wal_io *io, int fd, uint64_t from, uint64_t 
 	while (from < to && !err) {
 		size_t size = to - from < CHUNK_BYTES ? (size_t)(to - from) : CHUNK_BYTES;
 
-		err = wal_direct_write(io, fd, buf, size, (off_t)from, true);
+		err = wal_direct_write(io, fd, buf, size, (off_t)from);
 		from += size;
 	}
 	free(buf);

@@ -7,8 +7,8 @@
  * reading zeros (a page of a preallocated extent that was not converted). So what may have met
  * such a failure is written past the page cache, and read back from the disk.
  *
- * Where a file system has no such way (docs/DESIGN.md), its bytes are zeroed and written
- * again, synced, dropped from the page cache and read back as far as that lets go of them.
+ * Where a file system has no such way (docs/DESIGN.md), they are written through the page
+ * cache, synced, dropped from it and read back as far as it lets go of them.
  */
 #ifndef WALFS_CORE_DIRECT_H
 #define WALFS_CORE_DIRECT_H
@@ -21,15 +21,17 @@
  */
 ssize_t wal_direct_read(const struct wal_io *io, int fd, void *buf, size_t size, off_t offset);
 
+/* The same, but -EOPNOTSUPP where there is no such way: then the page cache keeps its bytes. */
+ssize_t wal_direct_read_only(const struct wal_io *io, int fd, void *buf, size_t size, off_t offset);
+
 /*
- * Writes and reads back; the caller syncs. replaceable: nothing in this range was promised
- * yet, so it may be zeros for a moment. buf, size, offset as above.
+ * Writes and reads back; the caller syncs. What of the range is there already and stays the
+ * same is there at each moment: nothing is zeroed first. buf, size, offset as above.
  * Return: 0; -EIO if other bytes came back; -ENOSPC, -EDQUOT, -ENOMEM ...
  */
-int wal_direct_write(const struct wal_io *io, int fd, const void *buf, size_t size, off_t offset,
-		     bool replaceable);
+int wal_direct_write(const struct wal_io *io, int fd, const void *buf, size_t size, off_t offset);
 
-/* Writes what the file has in from..to once more; what is below from was promised. */
+/* Writes what the file has in from..to once more, from the start of from's page on. */
 int wal_direct_write_again(const struct wal_io *io, int fd, uint64_t from, uint64_t to);
 
 /* Makes from..to zero, of which nothing was promised; from and to as offsets above. */

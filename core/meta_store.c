@@ -199,7 +199,7 @@ static int write_slot(struct wal_meta_store *store, const union slot *slot)
 	int err;
 
 	if (store->read_back)
-		return wal_direct_write(io, store->fd, slot, sizeof(*slot), at, true);
+		return wal_direct_write(io, store->fd, slot, sizeof(*slot), at);
 	err = io->pwrite_direct(io, store->fd, slot, sizeof(*slot), at);
 	return err == -EOPNOTSUPP ? io->pwrite(io, store->fd, slot, sizeof(*slot), at) : err;
 }

@@ -187,7 +187,7 @@ static int write_block_header(const struct wal_recovery *rec, int fd, uint64_t o
 
 	memcpy(page, stored, sizeof(page));
 	memcpy(page, disk, sizeof(*disk));
-	return wal_direct_write(rec->io, fd, page, sizeof(page), (off_t)offset, false);
+	return wal_direct_write(rec->io, fd, page, sizeof(page), (off_t)offset);
 }
 
 struct rewrite {
@@ -229,8 +229,7 @@ static int rewrite_last_block(const struct rewrite *rw, uint8_t *block, uint64_t
 				  &disk);
 	memcpy(block, &disk, sizeof(disk));
 	*chain = start.chain;
-	return wal_direct_write(rw->rec->io, rw->fd, block, header->block_size, (off_t)offset,
-				offset >= believed_up_to(rw->rec, rw->step->index));
+	return wal_direct_write(rw->rec->io, rw->fd, block, header->block_size, (off_t)offset);
 }
 
 /* Writes what the segment lacks. Return: 0, and the chain of its last block. */
@@ -379,7 +378,7 @@ static int write_seal_again(const struct wal_io *io, int fd)
 
 	if (n < (ssize_t)sizeof(area))
 		return n < 0 ? (int)n : -EIO;
-	err = wal_direct_write(io, fd, area, sizeof(area), 0, false);
+	err = wal_direct_write(io, fd, area, sizeof(area), 0);
 	return err ? err : io->fdatasync(io, fd);
 }
 

@@ -635,7 +635,7 @@ static int write_seal(const struct wal_io *io, int fd, const struct wal_disk_seg
 	if (n < (ssize_t)sizeof(area))
 		return n < 0 ? (int)n : -EIO;
 	memcpy(area + WAL_SEAL_HEADER_OFFSET, disk, sizeof(*disk));
-	return wal_direct_write(io, fd, area, sizeof(area), 0, false);
+	return wal_direct_write(io, fd, area, sizeof(area), 0);
 }
 
 int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_header *header,

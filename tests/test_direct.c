@@ -63,17 +63,24 @@ START_TEST(writing_again_changes_no_byte)
 }
 END_TEST
 
-/* What is promised is in no call that makes zeros of it, even where there is no other way. */
-START_TEST(the_page_of_what_was_promised_is_never_zeros)
+/* Wherever it is cut off: what is written again may be promised. */
+START_TEST(what_is_written_again_is_there_at_each_moment)
 {
-	fault.no_direct = true;
-	ck_ok(wal_direct_write_again(&fault.io, fd, 17, PAGE));
+	uint64_t calls;
+
+	fault.no_direct = _i;
+	ck_ok(wal_direct_write_again(&fault.io, fd, 17, FILE_BYTES));
+	calls = fault.calls;
+	ck_assert_uint_gt(calls, 1);
+	for (uint64_t call = 1; call <= calls; call++) {
+		fault_io_reset(&fault);
+		fault.cut_at = call;
+		ck_fails(wal_direct_write_again(&fault.io, fd, 17, FILE_BYTES), -EIO);
+		assert_content();
+	}
+	fault_io_reset(&fault);
+	ck_ok(wal_direct_write(&fault.io, fd, content, PAGE, 0));
 	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_ZERO), 0);
-	ck_ok(wal_direct_write_again(&fault.io, fd, 0, PAGE));
-	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_ZERO), 1);
-	ck_ok(wal_direct_write(&fault.io, fd, content, PAGE, 0, false));
-	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_ZERO), 1);
-	assert_content();
 }
 END_TEST
 
@@ -81,10 +88,10 @@ END_TEST
 START_TEST(without_direct_io_what_is_written_is_synced)
 {
 	fault.no_direct = true;
-	ck_ok(wal_direct_write(&fault.io, fd, content, PAGE, PAGE, true));
+	ck_ok(wal_direct_write(&fault.io, fd, content, PAGE, PAGE));
 	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_FDATASYNC), 1);
 	fault_io_fail_ops(&fault, 1u << FAULT_OP_FDATASYNC, -ENOSPC, 0);
-	ck_fails(wal_direct_write(&fault.io, fd, content, PAGE, PAGE, true), -EIO);
+	ck_fails(wal_direct_write(&fault.io, fd, content, PAGE, PAGE), -EIO);
 }
 END_TEST
 
@@ -114,7 +121,7 @@ static ssize_t read_zeros(const struct wal_io *io, int from, void *buf, size_t s
 START_TEST(what_does_not_come_back_is_an_error)
 {
 	fault.io.pread_direct = read_zeros;
-	ck_fails(wal_direct_write(&fault.io, fd, content, PAGE, 0, true), -EIO);
+	ck_fails(wal_direct_write(&fault.io, fd, content, PAGE, 0), -EIO);
 	ck_fails(wal_direct_write_again(&fault.io, fd, 0, PAGE), -EIO);
 	fault_io_fail_ops(&fault, 1u << FAULT_OP_ZERO, -EOPNOTSUPP, 0);
 	ck_ok(wal_direct_zero(&fault.io, fd, 0, PAGE)); /* zeros do */
@@ -162,7 +169,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, writing_again_changes_no_byte, 0, 2);
-	tcase_add_test(t, the_page_of_what_was_promised_is_never_zeros);
+	tcase_add_loop_test(t, what_is_written_again_is_there_at_each_moment, 0, 2);
 	tcase_add_test(t, without_direct_io_what_is_written_is_synced);
 	tcase_add_loop_test(t, zeros_reach_to_the_last_byte_and_no_further, 0, 8);
 	tcase_add_test(t, what_does_not_come_back_is_an_error);

@@ -515,8 +515,8 @@ static void copy_store(void *ctx)
 	disk_is_bad = bad;
 }
 
-/* Return: whether there was a call with this number. */
-static bool cut_at(uint64_t call)
+/* Return: whether there was a call with this number; then "after" is what was left. */
+static bool open_and_cut_at(uint64_t call)
 {
 	bool cut;
 
@@ -532,27 +532,88 @@ static bool cut_at(uint64_t call)
 	cut = fault.cut;
 	fault_io_reset(&fault);
 	free(fault.at_cut_ctx);
-	if (cut) {
-		open_state(test_path("after"));
-		assert_position_after_cut(handle.log);
-		assert_contents(handle.log, 0);
-		ck_ok(close_log());
-		remove_tree(test_path("after"));
-	}
 	remove_tree(test_path("work"));
 	return cut;
 }
 
+static bool cut_at(uint64_t call)
+{
+	if (!open_and_cut_at(call))
+		return false;
+	open_state(test_path("after"));
+	assert_position_after_cut(handle.log);
+	assert_contents(handle.log, 0);
+	ck_ok(close_log());
+	remove_tree(test_path("after"));
+	return true;
+}
+
+/* For each state: with a way past the page cache, and without one. */
 START_TEST(recovery_cut_off_at_any_call_gives_the_same_log)
 {
 	uint64_t call = 1;
 
-	build(_i);
+	fault.no_direct = _i % 2;
+	build(_i / 2);
 	if (state->error)
 		return;
 	while (cut_at(call))
 		call++;
 	ck_state(call > 2, "only %llu calls", (unsigned long long)call);
+}
+END_TEST
+
+#define PROMISED 200
+
+static void append_sync_and_die(void)
+{
+	pid_t child = fork();
+	int status;
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		log_prepare(&handle, test_path(STORE), &fault.io);
+		if (open_log())
+			_exit(1);
+		for (unsigned id = 1; id <= PROMISED; id++) {
+			char line[32];
+
+			snprintf(line, sizeof(line), "event %u\n", id);
+			if (log_put(&handle, line) != 1)
+				_exit(2);
+		}
+		_exit(wal_log_sync(handle.log) ? 3 : 0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+
+static void assert_promised(uint64_t call)
+{
+	static struct contents contents;
+
+	log_open_ok(&handle, test_path("after"), &fault.io);
+	read_log(handle.log, &contents);
+	ck_assert_msg(contents.count == PROMISED, "cut at call %llu: %zu events",
+		      (unsigned long long)call, contents.count);
+	for (size_t i = 0; i < PROMISED; i++)
+		ck_assert_uint_eq(contents.ids[i], i + 1);
+	ck_ok(close_log());
+	remove_tree(test_path("after"));
+}
+
+/* D is behind what was synced, or gone with wal.meta (2): with O_DIRECT, and without it (1). */
+START_TEST(recovery_cut_off_at_any_call_keeps_what_was_synced_above_d)
+{
+	uint64_t call;
+
+	fault.no_direct = _i & 1;
+	append_sync_and_die();
+	if (_i & 2)
+		ck_ok(unlink(test_path(STORE "/wal.meta")));
+	for (call = 1; open_and_cut_at(call); call++)
+		assert_promised(call);
+	ck_assert_uint_gt(call, 2);
 }
 END_TEST
 
@@ -896,7 +957,8 @@ static Suite *recovery_suite(void)
 	tcase_add_loop_test(t, appending_goes_on_after_it, 0, rows);
 	tcase_add_loop_test(t, recovering_twice_gives_the_same_log, 0, rows);
 	tcase_add_loop_test(t, nothing_old_comes_back_behind_what_was_appended_after_it, 0, rows);
-	tcase_add_loop_test(t, recovery_cut_off_at_any_call_gives_the_same_log, 0, rows);
+	tcase_add_loop_test(t, recovery_cut_off_at_any_call_gives_the_same_log, 0, 2 * rows);
+	tcase_add_loop_test(t, recovery_cut_off_at_any_call_keeps_what_was_synced_above_d, 0, 4);
 	tcase_add_loop_test(t, a_read_only_look_shows_the_same_log_and_changes_nothing, 0, rows);
 	tcase_add_test(t, read_only_shows_a_store_with_the_meta_of_another_log);
 	tcase_add_test(t, read_only_shows_a_store_whose_meta_is_a_directory);
