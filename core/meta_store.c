@@ -100,6 +100,7 @@ static int read_slots(const struct wal_io *io, int fd, struct wal_meta *meta,
 		if (n < 0)
 			return (int)n;
 		slots->zero[i] = wal_is_zero(&slot, (size_t)n);
+		slots->cut = n < (ssize_t)sizeof(slot);
 		err = n < (ssize_t)sizeof(slot) ? -EBADMSG : slot_decode(&slot, &found);
 		if (err == -EPROTONOSUPPORT)
 			return err;
@@ -111,6 +112,19 @@ static int read_slots(const struct wal_io *io, int fd, struct wal_meta *meta,
 		result = 0;
 	}
 	return result;
+}
+
+bool wal_meta_slots_are_whole(const struct wal_meta *meta, const struct wal_meta_slots *slots)
+{
+	unsigned i;
+
+	for (i = 0; i < WAL_META_SLOTS; i++) {
+		if (!slots->valid[i] && !slots->zero[i])
+			return false;
+	}
+	if (slots->valid[0] == slots->valid[1])
+		return true;
+	return meta->sequence == 1 && !slots->cut;
 }
 
 static int open_to_read(int dirfd)

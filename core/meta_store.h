@@ -36,8 +36,16 @@ struct wal_meta {
 struct wal_meta_slots {
 	bool valid[2];
 	bool zero[2];	 /* all zero, or not there */
+	bool cut;	 /* the file ends before its second slot does */
 	unsigned newest; /* of the valid ones */
 };
+
+/*
+ * Is each slot valid, or was it never written? The file is made in full, and the slots are
+ * written in turn: of a slot that is alone only sequence 1 is not the sign of a loss (R7).
+ * meta: the newest, if there is one.
+ */
+bool wal_meta_slots_are_whole(const struct wal_meta *meta, const struct wal_meta_slots *slots);
 
 /*
  * Reads wal.meta through the directory, as the disk has it. slots may be NULL.

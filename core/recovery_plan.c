@@ -78,12 +78,15 @@ static void take_meta(struct wal_recovery *rec, const struct wal_meta *meta,
 		      const struct wal_meta_slots *slots)
 {
 	unsigned other = slots->newest ^ 1;
+	bool whole = wal_meta_slots_are_whole(meta, slots);
 
 	rec->meta = *meta;
-	rec->clean = meta->clean && (slots->valid[other] || slots->zero[other]);
-	if (slots->valid[other] || slots->zero[other])
+	rec->clean = meta->clean && whole;
+	if (whole)
 		return;
-	doubt_meta(rec, WAL_NOTICE_WARNING, "one of its two slots is damaged", /* R7 */
+	doubt_meta(rec, WAL_NOTICE_WARNING, /* R7 */
+		   slots->zero[other] ? "one of its two slots was written and is gone"
+				      : "one of its two slots is damaged",
 		   "the other is used");
 	rec->meta_fault.offset = (uint64_t)other * WAL_META_SLOT_BYTES;
 }

@@ -17,11 +17,6 @@
 /* Names come and go while a directory is read; a list of which no name went stale is soon had. */
 #define LIST_LOOKS 100
 
-static bool slot_is_bad(const struct wal_meta_slots *slots)
-{
-	return (!slots->valid[0] && !slots->zero[0]) || (!slots->valid[1] && !slots->zero[1]);
-}
-
 static void read_meta(struct wal_store_view *view)
 {
 	const struct timespec pause = {.tv_nsec = META_PAUSE_NS};
@@ -31,7 +26,7 @@ static void read_meta(struct wal_store_view *view)
 		if (looks > 0)
 			nanosleep(&pause, NULL);
 		view->meta_err = wal_meta_read(view->dirfd, &view->meta, &view->slots);
-		if (!slot_is_bad(&view->slots))
+		if (wal_meta_slots_are_whole(&view->meta, &view->slots))
 			return;
 	}
 }

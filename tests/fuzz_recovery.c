@@ -263,6 +263,7 @@ static void step(struct world *w, struct script *s)
 static void write_store(struct world *w)
 {
 	uint8_t slots[2 * ORACLE_SLOT_BYTES] = {0};
+	struct oracle_slot older;
 
 	for (unsigned i = 0; i < w->count; i++) {
 		char name[WAL_NAME_MAX];
@@ -273,6 +274,10 @@ static void write_store(struct world *w)
 	}
 	if (!w->has_slot)
 		return;
+	older = w->slot;
+	older.sequence--;
+	if (older.sequence) /* slots are written in turn */
+		oracle_slot_encode(&older, slots + older.sequence % 2 * ORACLE_SLOT_BYTES);
 	oracle_slot_encode(&w->slot, slots + w->slot.sequence % 2 * ORACLE_SLOT_BYTES);
 	write_file(store, "wal.meta", slots, sizeof(slots));
 }

@@ -42,6 +42,8 @@ void state_unknown_feature(const char *store);
 void state_newer_slot_bad(const char *store);
 void state_older_slot_bad(const char *store);
 void state_stale_clean(const char *store);
+void state_slot_lost(const char *store);
+void state_meta_cut(const char *store);
 void state_last_event_id_durable(const char *store);
 void state_meta_missing_sealed(const char *store);
 void state_meta_missing_unsealed(const char *store);

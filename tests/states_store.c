@@ -199,6 +199,28 @@ void state_stale_clean(const char *store)
 	file_flip(state_path(store, "wal.meta"), 4096 + 70, 1); /* sequence 12 is in slot 0 */
 }
 
+static void clean_in_the_first_slot(const char *store)
+{
+	state_begin(200);
+	state_set_durable(store, &state_one);
+	state_set_clean(store, &state_one); /* sequence 12 is in slot 0 */
+	state_put(store, &state_one);
+}
+
+void state_slot_lost(const char *store)
+{
+	static const uint8_t zeros[ORACLE_SLOT_BYTES];
+
+	clean_in_the_first_slot(store);
+	file_patch(state_path(store, "wal.meta"), ORACLE_SLOT_BYTES, zeros, sizeof(zeros));
+}
+
+void state_meta_cut(const char *store)
+{
+	clean_in_the_first_slot(store);
+	file_resize(state_path(store, "wal.meta"), ORACLE_SLOT_BYTES);
+}
+
 void state_last_event_id_durable(const char *store)
 {
 	struct oracle_slot slot;

@@ -99,8 +99,12 @@ const char *store_segment_path(const char *store, uint32_t index);
 void store_put(const char *store, const struct oracle_image *image);
 /* D at the end of image, with parameters of it; incarnation as in image. */
 struct oracle_slot test_slot(const struct oracle_image *image);
-/* Writes the slot into wal.meta where its sequence goes (even: 0, odd: 1). */
+/*
+ * Writes the slot into wal.meta where its sequence goes (even: 0, odd: 1). A new wal.meta gets
+ * the one before it too, with the same position and without CLEAN.
+ */
 void store_put_slot(const char *store, const struct oracle_slot *slot);
+void store_put_slot_alone(const char *store, const struct oracle_slot *slot);
 /* Fails the test if there is no valid slot. */
 struct oracle_slot store_slot(const char *store);
 /* Decodes segment index; free image (and segment) with store_decoded_free. */

@@ -110,7 +110,7 @@ struct oracle_slot test_slot(const struct oracle_image *image)
 	return slot;
 }
 
-void store_put_slot(const char *store, const struct oracle_slot *slot)
+void store_put_slot_alone(const char *store, const struct oracle_slot *slot)
 {
 	uint8_t bytes[ORACLE_SLOT_BYTES];
 	const char *path = meta_path(store);
@@ -121,6 +121,17 @@ void store_put_slot(const char *store, const struct oracle_slot *slot)
 	}
 	oracle_slot_encode(slot, bytes);
 	file_patch(path, slot->sequence % 2 * ORACLE_SLOT_BYTES, bytes, sizeof(bytes));
+}
+
+void store_put_slot(const char *store, const struct oracle_slot *slot)
+{
+	struct oracle_slot older = *slot;
+
+	older.sequence--;
+	older.flags = 0;
+	if (older.sequence && !file_exists(meta_path(store)))
+		store_put_slot_alone(store, &older);
+	store_put_slot_alone(store, slot);
 }
 
 struct oracle_slot store_slot(const char *store)

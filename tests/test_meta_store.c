@@ -183,15 +183,15 @@ START_TEST(the_valid_slot_with_the_larger_sequence_counts)
 	struct wal_meta_slots slots;
 	struct wal_meta meta;
 
-	store_put_slot(test_dir(), &slot); /* slot 1 */
+	store_put_slot_alone(test_dir(), &slot); /* slot 1 */
 	slot = some_slot(8);
-	store_put_slot(test_dir(), &slot); /* slot 0 */
+	store_put_slot_alone(test_dir(), &slot); /* slot 0 */
 	ck_ok(wal_meta_read(test_dirfd(), &meta, &slots));
 	ck_assert_uint_eq(meta.durable.event, 90);
 	ck_assert(slots.valid[0] && slots.valid[1]);
 	ck_assert_uint_eq(slots.newest, 1);
 	slot = some_slot(10);
-	store_put_slot(test_dir(), &slot);
+	store_put_slot_alone(test_dir(), &slot);
 	ck_ok(wal_meta_read(test_dirfd(), &meta, &slots));
 	ck_assert_uint_eq(meta.durable.event, 100);
 	ck_assert_uint_eq(slots.newest, 0);
@@ -235,9 +235,9 @@ START_TEST(every_flipped_bit_of_a_slot_makes_it_invalid)
 	struct wal_meta_slots slots;
 	struct wal_meta meta;
 
-	store_put_slot(test_dir(), &slot);
+	store_put_slot_alone(test_dir(), &slot);
 	slot = some_slot(8);
-	store_put_slot(test_dir(), &slot);
+	store_put_slot_alone(test_dir(), &slot);
 	for (uint32_t bit = 0; bit < 8 * 96; bit++) {
 		file_flip(test_path("wal.meta"), SLOT + bit / 8, (uint8_t)(1u << bit % 8));
 		ck_ok(wal_meta_read(test_dirfd(), &meta, &slots));
@@ -292,7 +292,7 @@ START_TEST(a_slot_with_an_impossible_field_does_not_count)
 	oracle_put64(value, slot_fields[_i].value);
 	memcpy(bytes + slot_fields[_i].offset, value, slot_fields[_i].size);
 	oracle_put64(bytes + 88, oracle_xxh3(bytes, 88, 0));
-	store_put_slot(test_dir(), &slot);
+	store_put_slot_alone(test_dir(), &slot);
 	file_patch(test_path("wal.meta"), SLOT, bytes, sizeof(bytes));
 	err = wal_meta_read(test_dirfd(), &meta, NULL);
 	ck_assert_msg(err == slot_fields[_i].expected, "%s: %d", slot_fields[_i].name, err);
@@ -304,7 +304,7 @@ START_TEST(a_newer_version_is_believed_only_under_a_right_checksum)
 	struct oracle_slot slot = some_slot(9);
 	struct wal_meta meta;
 
-	store_put_slot(test_dir(), &slot);
+	store_put_slot_alone(test_dir(), &slot);
 	file_flip(test_path("wal.meta"), SLOT + 4, 2);
 	ck_fails(wal_meta_read(test_dirfd(), &meta, NULL), -EBADMSG);
 }
@@ -315,7 +315,7 @@ START_TEST(a_file_cut_at_any_length_is_no_more_than_a_lost_slot)
 	struct oracle_slot slot = some_slot(8); /* slot 0 */
 	struct wal_meta meta;
 
-	store_put_slot(test_dir(), &slot);
+	store_put_slot_alone(test_dir(), &slot);
 	for (uint64_t size = 2 * SLOT; size > 0; size -= 512) {
 		file_resize(test_path("wal.meta"), size);
 		ck_fails(wal_meta_read(test_dirfd(), &meta, NULL), size >= SLOT ? 0 : -EBADMSG);

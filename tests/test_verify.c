@@ -887,13 +887,33 @@ END_TEST
 /* R7: the bad one may be newer, and say that the store was opened since. */
 START_TEST(clean_in_one_slot_does_not_count_where_the_other_is_bad)
 {
+	static const uint8_t zeros[ORACLE_SLOT_BYTES];
+
 	tear_third(150, ORACLE_CLEAN);
-	file_patch(test_path("wal.meta"), 4096 + 20, "bad", 3);
+	if (_i == 0)
+		file_patch(test_path("wal.meta"), 4096 + 20, "bad", 3);
+	else if (_i == 1)
+		file_patch(test_path("wal.meta"), 4096, zeros, sizeof(zeros));
+	else
+		file_resize(test_path("wal.meta"), 4096);
 	verify_noting();
 	ck_assert_uint_eq(result.faults, 0);
 	ck_assert_uint_eq(noted, 2);
 	ck_kind(note_kinds[0], WAL_FAULT_META_FILE);
 	ck_kind(note_kinds[1], WAL_FAULT_TAIL);
+}
+END_TEST
+
+/* The store was made, and its second slot is yet to be written. */
+START_TEST(a_slot_that_was_never_written_is_not_missed)
+{
+	struct oracle_slot slot = test_slot(&images[2]);
+
+	ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
+	slot.sequence = 1;
+	store_put_slot(test_dir(), &slot);
+	verify_noting();
+	ck_assert_uint_eq(result.faults + result.notes, 0);
 }
 END_TEST
 
@@ -1377,7 +1397,8 @@ static void add_store_tests(Suite *suite)
 	tcase_add_test(t, a_torn_tail_at_the_durable_position_is_a_note_and_no_fault);
 	tcase_add_loop_test(
 		t, bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them, 0, 2);
-	tcase_add_test(t, clean_in_one_slot_does_not_count_where_the_other_is_bad);
+	tcase_add_loop_test(t, clean_in_one_slot_does_not_count_where_the_other_is_bad, 0, 3);
+	tcase_add_test(t, a_slot_that_was_never_written_is_not_missed);
 	tcase_add_loop_test(t, what_recovery_sets_aside_is_a_note, 0, 3);
 	tcase_add_test(t, a_missing_segment_is_named);
 	tcase_add_test(t, a_missing_last_segment_is_known_from_the_durable_position);
