@@ -49,6 +49,9 @@ void wal_plan_forget_meta(struct wal_plan *plan, const char *why, const char *th
 	doubt_meta(rec, WAL_NOTICE_WARNING, why, then);
 }
 
+static const char not_a_file[] = "not a regular file";
+static const char move_and_mount[] = "move it away and mount again";
+
 /*
  * wal.meta is there and says nothing, which is not to say that nothing is in it: what
  * cannot be opened now (permissions, descriptors) must not be taken for damaged. R35.
@@ -63,9 +66,8 @@ static int refuse_meta(struct wal_plan *plan, int err)
 			"%s: written by a newer walfs; use that one, or a newer, to mount it",
 			rec->path);
 	if (err == -EUCLEAN)
-		return wal_error_set(plan->error, err,
-				     "%s/%s: not a regular file; move it away and mount again",
-				     rec->path, WAL_META_FILE);
+		return wal_error_set(plan->error, err, "%s/%s: %s; %s", rec->path, WAL_META_FILE,
+				     not_a_file, move_and_mount);
 	return wal_error_set(plan->error, err, "%s/%s: cannot be read: %s", rec->path,
 			     WAL_META_FILE, strerror(-err));
 }
@@ -89,6 +91,19 @@ static void take_meta(struct wal_recovery *rec, const struct wal_meta *meta,
 				      : "one of its two slots is damaged",
 		   "the other is used");
 	rec->meta_fault.offset = (uint64_t)other * WAL_META_SLOT_BYTES;
+}
+
+/* Who only looks goes on without it. */
+static void pass_over_meta(struct wal_plan *plan, int err)
+{
+	char why[128];
+
+	if (err == -EUCLEAN) {
+		wal_plan_forget_meta(plan, not_a_file, move_and_mount);
+		return;
+	}
+	snprintf(why, sizeof(why), "cannot be read: %s", strerror(-err));
+	wal_plan_forget_meta(plan, why, "move it away, and it is rebuilt from the segments");
 }
 
 static int look_at_meta(const struct wal_recovery *rec, struct wal_meta *meta,
@@ -122,8 +137,7 @@ static int read_meta(struct wal_plan *plan)
 		wal_plan_forget_meta(plan, err == -ENOENT ? "missing" : "damaged",
 				     "it is rebuilt from the segments");
 	else
-		wal_plan_forget_meta(plan, "cannot be read",
-				     "move it away, and it is rebuilt from the segments");
+		pass_over_meta(plan, err);
 	return 0;
 }
 

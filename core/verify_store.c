@@ -141,8 +141,8 @@ static void check_link(struct store_check *c, const struct wal_segment_info *inf
 /* R37: segments are sealed in order. Return: whether that was kept. */
 static bool check_order(struct store_check *c, const struct place *place)
 {
-	if (!c->ends_unsealed || place->info->index >= c->last_sealed)
-		return true;
+	if (!place->tail || place->info->fault.kind || place->info->index >= c->last_sealed)
+		return true; /* (with a fault it is damaged anyway) */
 	report(c, place->info->index, WAL_FAULT_POSITION, place->tail->offset,
 	       "it is not sealed, and segment %" PRIu32 " is", c->last_sealed);
 	return false;
@@ -434,6 +434,9 @@ static void take_plan(struct store_check *c)
 		c->last_sealed = p->plan.probes[0].index;
 	c->result->anchored = c->has_meta;
 	c->result->anchor_event = c->has_meta ? c->durable.event : 0;
+	c->result->start_anchored =
+		(c->has_meta && p->view.meta.first_segment) ||
+		(c->list->count && c->list->segments[0] == WAL_FIRST_SEGMENT_INDEX);
 	if (p->plan.told_copy)
 		c->result->hint = WAL_HINT_COPIED_WHILE_WRITTEN;
 	else if (!c->options->is_mount && !c->list->has_meta &&

@@ -694,7 +694,7 @@ END_TEST
 START_TEST(read_only_shows_a_store_whose_meta_is_a_directory)
 {
 	build_named("wal.meta is a directory");
-	assert_read_only_shows(20, "cannot be read");
+	assert_read_only_shows(20, "not a regular file");
 }
 END_TEST
 

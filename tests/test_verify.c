@@ -978,6 +978,22 @@ START_TEST(a_segment_that_is_not_sealed_below_a_sealed_one_is_named)
 }
 END_TEST
 
+/* Torn, too: that is no reason to blame the one that continues what is lost of it. */
+START_TEST(a_torn_segment_below_a_sealed_one_is_named_and_not_its_neighbour)
+{
+	static const uint8_t none[64];
+	uint64_t last = oracle_end(&images[1]) - 32;
+
+	file_patch(store_segment_path(test_dir(), 2), 512, none, sizeof(none));
+	file_flip(store_segment_path(test_dir(), 2), last + 20, 1);
+	verify_store();
+	expect_fault(WAL_FAULT_TAIL, 2);
+	expect_fault(WAL_FAULT_POSITION, 2);
+	ck_assert_uint_eq(reported.count, 2);
+	ck_assert_uint_eq(reported.faults[1].offset, last);
+}
+END_TEST
+
 /* Segment 2 sealed or not, and an active segment 3 that begins a new chain without a gap. */
 START_TEST(a_new_chain_behind_a_segment_that_is_not_sealed_is_damage_of_that)
 {
@@ -1071,6 +1087,7 @@ START_TEST(without_wal_meta_the_end_is_not_anchored)
 {
 	verify_store();
 	ck_assert(result.anchored);
+	ck_assert(result.start_anchored);
 	ck_assert_uint_eq(result.anchor_event, 150);
 	ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
 	ck_assert_int_eq(unlink(store_segment_path(test_dir(), 3)), 0);
@@ -1079,6 +1096,20 @@ START_TEST(without_wal_meta_the_end_is_not_anchored)
 	ck_assert_uint_eq(result.faults, 0);
 	ck_assert_uint_eq(noted, 1);
 	ck_kind(note_kinds[0], WAL_FAULT_META_FILE);
+}
+END_TEST
+
+/* wal.meta knows of segment 1; without it that may have been removed by retention. */
+START_TEST(without_wal_meta_a_start_behind_segment_1_is_not_anchored)
+{
+	ck_assert_int_eq(unlink(store_segment_path(test_dir(), 1)), 0);
+	verify_store();
+	ck_assert(result.start_anchored);
+	expect_fault(WAL_FAULT_MISSING, 1);
+	ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
+	verify_store();
+	ck_assert(!result.start_anchored);
+	ck_assert_uint_eq(result.faults, 0);
 }
 END_TEST
 
@@ -1095,6 +1126,18 @@ START_TEST(a_wal_meta_that_holds_something_else_is_a_fault)
 	ck_assert_str_eq(reported.faults[0].detail,
 			 "damaged; it is rebuilt from the segments"); /* as the mount says */
 	ck_assert(!result.anchored);
+}
+END_TEST
+
+START_TEST(a_wal_meta_that_is_no_file_is_a_fault_in_the_words_of_the_mount)
+{
+	ck_assert_int_eq(unlink(test_path("wal.meta")), 0);
+	ck_assert_int_eq(mkdir(test_path("wal.meta"), 0700), 0);
+	verify_store();
+	ck_assert_uint_eq(reported.count, 1);
+	ck_kind(reported.faults[0].kind, WAL_FAULT_META_FILE);
+	ck_assert_str_eq(reported.faults[0].detail,
+			 "not a regular file; move it away and mount again");
 }
 END_TEST
 
@@ -1405,11 +1448,14 @@ static void add_store_tests(Suite *suite)
 	tcase_add_test(t, events_below_the_durable_position_that_are_not_there_are_named);
 	tcase_add_test(t, a_segment_that_does_not_continue_the_one_before_is_named);
 	tcase_add_loop_test(t, a_segment_that_is_not_sealed_below_a_sealed_one_is_named, 0, 3);
+	tcase_add_test(t, a_torn_segment_below_a_sealed_one_is_named_and_not_its_neighbour);
 	tcase_add_test(t, a_new_chain_behind_a_segment_that_is_not_sealed_is_damage_of_that);
 	tcase_add_test(t, a_gap_in_the_ids_is_named);
 	tcase_add_loop_test(t, ids_that_are_given_twice_are_named, 0, 4);
 	tcase_add_test(t, without_wal_meta_the_end_is_not_anchored);
+	tcase_add_test(t, without_wal_meta_a_start_behind_segment_1_is_not_anchored);
 	tcase_add_loop_test(t, a_wal_meta_that_holds_something_else_is_a_fault, 0, 2);
+	tcase_add_test(t, a_wal_meta_that_is_no_file_is_a_fault_in_the_words_of_the_mount);
 	tcase_add_loop_test(t, a_durable_offset_beyond_the_end_is_named, 0, 2);
 	tcase_add_test(t, a_segment_of_another_log_is_named);
 	tcase_add_loop_test(t, a_segment_without_its_first_record_is_of_no_other_log, 0, 2);

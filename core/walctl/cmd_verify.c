@@ -15,6 +15,7 @@ struct verify {
 	struct wal_verify_result total;
 	enum wal_hint hint; /* of it */
 	bool anchored;	    /* its end is */
+	bool start_anchored;
 	uint64_t anchor_event;
 	uint64_t newer; /* segments of it that only a newer walctl can check */
 	enum status worst;
@@ -143,14 +144,19 @@ static void add_result(struct wal_verify_result *total, const struct wal_verify_
 	total->direct = total->direct && result->direct;
 }
 
-/* By what would be found that segments at the end are gone. */
+static void note_path(const struct target *target)
+{
+	printf("note: ");
+	put_text(stdout, target->path);
+}
+
+/* By what would be found that segments at the end, or at the start, are gone. */
 static void print_anchor(const struct verify *verify, const struct target *target,
 			 const struct wal_verify_result *result)
 {
 	if (target->kind != TARGET_STORE || verify->quiet || verify->json)
 		return;
-	printf("note: ");
-	put_text(stdout, target->path);
+	note_path(target);
 	if (result->anchored)
 		printf(": end anchored to wal.meta: events to %" PRIu64 " must be there (an older "
 		       "copy of the whole store looks the same)\n",
@@ -158,6 +164,11 @@ static void print_anchor(const struct verify *verify, const struct target *targe
 	else
 		printf(": end not anchored: without wal.meta nothing tells whether segments behind "
 		       "the last one are missing\n");
+	if (result->start_anchored)
+		return;
+	note_path(target);
+	printf(": start not anchored: nothing tells whether segments before the first one are "
+	       "missing, or were removed by retention\n");
 }
 
 /* What may explain the faults of a path. */
@@ -231,6 +242,7 @@ static enum status verify_opened(struct verify *verify, const struct target *tar
 	print_anchor(verify, target, &result);
 	verify->hint = result.hint;
 	verify->anchored = result.anchored;
+	verify->start_anchored = result.start_anchored;
 	verify->anchor_event = result.anchor_event;
 	if (!verify->quiet && !verify->json)
 		print_summary(target->path, status, &result, seconds_now() - started,
@@ -256,10 +268,12 @@ static void add_path(struct verify *verify, const char *path, const char *kind, 
 	json_put(object, "path", json_name(path));
 	json_put(object, "kind", kind ? json_string(kind) : json_null());
 	json_put(object, "result", json_string(result_name(status)));
-	json_put(object, "hint", json_string(wal_hint_text(verify->hint)));
+	json_put(object, "hint",
+		 verify->hint ? json_string(wal_hint_text(verify->hint)) : json_null());
 	json_put(object, "anchored", json_boolean(verify->anchored));
 	json_put(object, "anchor_event",
 		 verify->anchored ? json_number(verify->anchor_event) : json_null());
+	json_put(object, "start_anchored", json_boolean(verify->start_anchored));
 	json_add(verify->paths, object);
 }
 
@@ -270,7 +284,7 @@ static void verify_path(struct verify *verify, const char *path)
 	const char *kind = NULL;
 
 	verify->hint = WAL_HINT_NONE;
-	verify->anchored = false;
+	verify->anchored = verify->start_anchored = false;
 	if (status == STATUS_SOUND) {
 		kind = target_kind_name(target.kind);
 		status = verify_opened(verify, &target);

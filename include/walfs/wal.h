@@ -401,6 +401,11 @@ struct wal_verify_result {
 	 */
 	bool anchored;
 	uint64_t anchor_event;
+	/*
+	 * Of a store: wal.meta says with which segment it begins, or it begins with the log's
+	 * first. Otherwise segments may be missing there, or retention removed them.
+	 */
+	bool start_anchored;
 	struct wal_fault first; /* the first fault, if any */
 	char first_name[256];	/* and the file that has it */
 };

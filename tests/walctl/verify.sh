@@ -294,6 +294,18 @@ worst_of_several_counts() {
 		[.paths[].result] == ["damaged", "could not look", "sound"]' out >/dev/null
 }
 
+what_is_not_anchored_is_said() {
+	copy_store
+	walctl_is 0 verify --json store
+	is 'the hint' "$(jq -c '.paths[0] | [.hint, .anchored, .start_anchored]' out)" '[null,true,true]'
+	rm store/wal.meta store/0000000001.wal
+	walctl_is 0 verify --json store
+	is 'the hint' "$(jq -c '.paths[0] | [.hint, .anchored, .start_anchored]' out)" '[null,false,false]'
+	walctl_is 0 verify store
+	holds out 'store: end not anchored: '
+	holds out 'store: start not anchored: '
+}
+
 verify_json_describes_each_segment() {
 	copy_store
 	walctl_is 0 verify --json store
@@ -355,5 +367,6 @@ it 'an empty file, text and zeros are no segments' other_files_are_no_segments
 it 'no permission is trouble, not damage' no_permission_is_trouble
 it 'a newer format is trouble, not damage' newer_format_is_not_damage
 it 'of several paths the worst counts' worst_of_several_counts
+it 'what is not anchored is said' what_is_not_anchored_is_said
 it 'verify --json describes each segment' verify_json_describes_each_segment
 it 'odd file names are escaped' odd_names_are_escaped
