@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Of buffers, offsets and sizes past the page cache. */
+/* Of offsets and sizes past the page cache; a buffer that is not aligned so is copied. */
 #define WAL_DIRECT_ALIGN 4096u
 
 struct wal_io {

@@ -1320,7 +1320,7 @@ END_TEST
 /* What ends without a close: the next opening says so in front of its first event. */
 START_TEST(a_resume_record_without_space_is_due_still)
 {
-	struct wal_segment_info info;
+	struct store_decoded decoded;
 	pid_t child = fork();
 	int status;
 
@@ -1333,17 +1333,18 @@ START_TEST(a_resume_record_without_space_is_due_still)
 	open_gathering();
 	fault_io_fail_ops(&fault, OP(PWRITE), -ENOSPC, 0);
 	ck_fails(log_put(&handle, "never\n"), -ENOSPC);
-	ck_ok(wal_log_segment_info(wal, 1, &info));
-	ck_assert_uint_eq(info.incarnation, 1);
+	store_decode(test_path(STORE), 1, &decoded);
+	ck_assert_uint_eq(decoded.segment.resumes, 0);
+	store_decoded_free(&decoded);
 	fault_io_reset(&fault);
 	log_put_lines(&handle, 2, 3);
-	ck_ok(wal_log_segment_info(wal, 1, &info));
-	ck_assert_uint_eq(info.incarnation, 2);
 	close_log();
+	store_decode(test_path(STORE), 1, &decoded);
+	ck_assert_uint_eq(decoded.segment.resumes, 1);
+	ck_assert_uint_eq(decoded.segment.resume.incarnation, 2);
+	store_decoded_free(&decoded);
 	open_log();
 	assert_log_lines(3);
-	ck_ok(wal_log_segment_info(wal, 1, &info));
-	ck_assert_uint_eq(info.incarnation, 2);
 }
 END_TEST
 

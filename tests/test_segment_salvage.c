@@ -221,13 +221,15 @@ END_TEST
 START_TEST(records_within_a_payload_are_not_events)
 {
 	struct oracle_params params = test_params();
+	uint8_t copy[560];
 	uint64_t at;
 
 	end();
 	oracle_build(&image, &params);
 	for (int i = 0; i < 10; i++)
 		oracle_append(&image, TEST_TIME, 0, "an order\n", 9);
-	at = oracle_append(&image, TEST_TIME, 0, image.bytes + WAL_HEADER_AREA + 64, 560);
+	memcpy(copy, image.bytes + WAL_HEADER_AREA + 64, sizeof(copy));
+	at = oracle_append(&image, TEST_TIME, 0, copy, sizeof(copy));
 	oracle_append(&image, TEST_TIME, 0, "the last\n", 9);
 	oracle_seal(&image, TEST_TIME + 1, 0);
 	note_truth();
