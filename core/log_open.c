@@ -547,14 +547,13 @@ int wal_log_open(const struct wal_log_options *options, struct wal_log **result,
 	return 0;
 }
 
-/* The end of the log is durable, and wal.meta says so and that it was closed in order. */
+/* The end of the log is durable, and wal.meta says so. */
 static int close_in_order(struct wal_log *log)
 {
 	struct wal_durable end;
 	int err;
 
 	pthread_mutex_lock(&log->lock);
-	end = wal_log_end(log);
 	err = log->failed;
 	pthread_mutex_unlock(&log->lock);
 	if (log->writing) {
@@ -562,9 +561,16 @@ static int close_in_order(struct wal_log *log)
 
 		err = err ? err : synced;
 	}
+	end = wal_log_end(log);
 	if (!err && log->coordinator_open)
 		wal_meta_coordinator_publish(&log->coordinator, &end);
 	return err;
+}
+
+/* What found no space is for the next opening to do: after a clean close nothing is. */
+static bool has_work_left(const struct wal_log *log)
+{
+	return log->pending || log->maintainer.left_unsealed || log->writer.leftover_end;
 }
 
 int wal_log_close(struct wal_log *log)
@@ -579,9 +585,8 @@ int wal_log_close(struct wal_log *log)
 	if (!log->read_only) {
 		err = close_in_order(log);
 		if (log->coordinator_open)
-			written = wal_meta_coordinator_stop(
-				&log->coordinator,
-				!err && !log->pending && !log->maintainer.left_unsealed, false);
+			written = wal_meta_coordinator_stop(&log->coordinator,
+							    !err && !has_work_left(log), false);
 	}
 	free_log(log);
 	return wal_public_error(err ? err : written);

@@ -1291,6 +1291,32 @@ START_TEST(no_space_to_write_into_a_segment_takes_what_got_in_and_goes_on_by_its
 }
 END_TEST
 
+/* _i: no space to the end; or it comes back in time. */
+START_TEST(a_close_is_not_clean_while_parts_of_what_failed_are_behind_the_end)
+{
+	struct oracle_slot slot;
+
+	open_gathering();
+	log_put_lines(&handle, 1, 10);
+	ck_ok(wal_log_sync(wal));
+	fault_io_fail_ops(&fault, OP(PWRITE), -ENOSPC, 1);
+	fault.fail_half = true;
+	ck_fails(log_put(&handle, "a line of which half gets into the file\n"), -ENOSPC);
+	fault_io_reset(&fault);
+	if (_i == 0)
+		fault_io_fail_ops(&fault, OP(PWRITE), -ENOSPC, 1);
+	ck_ok(log_close(&handle));
+	ck_assert_uint_eq(fault.failed, _i == 0);
+	slot = store_slot(test_path(STORE));
+	ck_assert_uint_eq(slot.flags, _i == 0 ? 0 : ORACLE_CLEAN);
+	ck_assert_uint_eq(slot.durable_event, 10);
+	expect_sound_store();
+	open_log();
+	assert_log_lines(10);
+	ck_assert_uint_eq(store_slot(test_path(STORE)).incarnation, _i == 0 ? 2 : 1);
+}
+END_TEST
+
 START_TEST(what_is_held_is_held_still_where_there_was_no_space_to_write_it)
 {
 	struct wal_record record = {"event 1\n", 8, 0};
@@ -2127,6 +2153,8 @@ static void add_failing(Suite *suite)
 			    2);
 	tcase_add_loop_test(
 		t, no_space_to_write_into_a_segment_takes_what_got_in_and_goes_on_by_itself, 0, 2);
+	tcase_add_loop_test(
+		t, a_close_is_not_clean_while_parts_of_what_failed_are_behind_the_end, 0, 2);
 	tcase_add_test(t, what_is_held_is_held_still_where_there_was_no_space_to_write_it);
 	tcase_add_test(t, a_resume_record_without_space_is_due_still);
 	tcase_add_test(t, after_a_write_that_failed_for_good_what_is_there_can_be_read);
