@@ -377,15 +377,16 @@ static bool has_stepped_back(const struct wal_log *log, uint64_t now)
  * another one has the right time again. A clock that goes to and fro begins a few, and no more.
  * If that is not possible now, the time is held in the old one.
  */
-static void rotate_after_step(struct wal_log *log, uint64_t real_ns)
+static void rotate_after_step(struct wal_log *log, bool may_wait)
 {
 	uint64_t now = wal_clock_ns();
-	int err = -EAGAIN;
+	int err;
 
 	if (now < log->step_due_ns)
 		return;
-	while (err == -EAGAIN && has_stepped_back(log, real_ns))
+	do {
 		err = rotate_and_settle(log);
+	} while (err == -EAGAIN && may_wait && has_stepped_back(log, log->io->now_ns(log->io)));
 	if (err) {
 		log->step_due_ns = now + STEP_NS;
 		return;
@@ -396,6 +397,7 @@ static void rotate_after_step(struct wal_log *log, uint64_t real_ns)
 	log->step_due_ns = now + log->step_pause_ns;
 }
 
+/* Of the maintainer, which is what a rotation may have to wait for: so it tries once. */
 void wal_log_rotate_by_age(struct wal_log *log)
 {
 	uint64_t now = log->io->now_ns(log->io), created = log->writer.header.created_ns;
@@ -404,7 +406,7 @@ void wal_log_rotate_by_age(struct wal_log *log)
 	if (!can_rotate_at_once(log) || is_empty(log))
 		return;
 	if (now < created && has_stepped_back(log, now))
-		rotate_after_step(log, now); /* how old it is nobody knows */
+		rotate_after_step(log, false); /* how old it is nobody knows */
 	else if (now >= created && now - created >= age_ns)
 		rotate_and_settle(log);
 }
@@ -577,9 +579,9 @@ static int settle_batch(struct wal_log *log, const struct batch *batch,
 }
 
 /* Return: 0; the event goes into the segment that there is then. */
-static int begin_after_step(struct wal_log *log, uint64_t now)
+static int begin_after_step(struct wal_log *log)
 {
-	rotate_after_step(log, now);
+	rotate_after_step(log, true);
 	return get_ready(log);
 }
 
@@ -589,7 +591,7 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 	uint64_t own = hold ? hold->cost_bytes : 0;
 	struct resume_mark mark;
 	size_t done = 0;
-	int err = has_stepped_back(log, now) ? begin_after_step(log, now) : 0;
+	int err = has_stepped_back(log, now) ? begin_after_step(log) : 0;
 	bool roomy, unsettled = false;
 
 	mark = mark_resume(log);

@@ -549,6 +549,25 @@ START_TEST(a_segment_begun_in_a_time_to_come_is_rotated_by_age)
 }
 END_TEST
 
+/* The maintainer alone has what rotation may wait for: it never waits. */
+START_TEST(rotation_by_age_after_a_step_of_the_clock_waits_for_nothing)
+{
+	fault_io_set_clock(&fault, TEST_TIME + 1000000 * SECOND, 0);
+	handle.options.rotate_age_s = 60;
+	open_log();
+	log_put_lines(&handle, 1, 3);
+	while (stats().ready_segments < handle.options.prepare_segments)
+		usleep(1000);
+	ck_assert_int_eq(unlink(test_path(STORE "/0000000002.wal.new")), 0);
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	for (int ms = 0; ms < 8000 && wal_log_current(wal) == 1; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(wal_log_current(wal), 2);
+	ck_assert(log_noticed(&handle, "made again"));
+	ck_assert_uint_eq(stats().counters[WAL_COUNT_PREPARE_WAITS], 0);
+}
+END_TEST
+
 START_TEST(a_segment_that_is_old_enough_is_rotated_unless_it_is_empty)
 {
 	fault_io_set_clock(&fault, TEST_TIME, 0);
@@ -1102,6 +1121,7 @@ static Suite *maintenance_suite(void)
 		t, an_append_that_was_done_never_asks_to_be_tried_again_for_lack_of_space, 0, 2);
 	tcase_add_test(t, a_segment_that_is_old_enough_is_rotated_unless_it_is_empty);
 	tcase_add_test(t, a_segment_begun_in_a_time_to_come_is_rotated_by_age);
+	tcase_add_test(t, rotation_by_age_after_a_step_of_the_clock_waits_for_nothing);
 	tcase_add_test(t, the_counters_say_what_happened);
 	add_keeping(suite);
 	return suite;
