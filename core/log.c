@@ -306,6 +306,7 @@ static int rotate(struct wal_log *log)
 	wal_segment_writer_write_out(&log->writer);
 	if (wal_segment_writer_has_fault(&log->writer))
 		return -EIO;
+	wal_segment_writer_acknowledge(&log->writer);
 	err = log->writing_error ? wal_log_clear(log) : 0;
 	if (err)
 		return err;
@@ -612,6 +613,7 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 	} else if (log->writing_error && done > 0) {
 		wal_log_note_writing(log, 0);
 	}
+	wal_segment_writer_acknowledge(&log->writer);
 	if (done == 0)
 		return err;
 	if (hold)

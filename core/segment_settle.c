@@ -85,6 +85,13 @@ static bool is_in_group(const struct wal_segment_writer *w)
 	       w->start.first_event_id < w->group_end;
 }
 
+static bool is_below_floor(const struct wal_segment_writer *w, const struct wal_append_state *state)
+{
+	uint32_t block = state->start.index;
+
+	return block < w->floor.block || (block == w->floor.block && state->at < w->floor.at);
+}
+
 /* known: of the block's data, what the file is known to have. */
 static int keep_what_is_there(struct wal_segment_writer *w, uint32_t known)
 {
@@ -98,7 +105,8 @@ static int keep_what_is_there(struct wal_segment_writer *w, uint32_t known)
 		return -EIO;
 	if (whole.at == 0) /* no block is without a record */
 		whole = is_in_group(w) ? w->group : w->left;
-	if (whole.at == 0)
+	/* An id that somebody was told is not given to another event. */
+	if (whole.at == 0 || is_below_floor(w, &whole))
 		return -EIO;
 	go_back_to(w, &whole);
 	return load_block(w);

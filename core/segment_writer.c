@@ -242,6 +242,7 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 	w->meta.kind = WAL_META_SEGMENT;
 	err = wal_segment_writer_append_meta(w, &w->meta, created_ns);
 	wal_segment_writer_write_out(w);
+	wal_segment_writer_acknowledge(w);
 	return err ? err : w->error;
 }
 
@@ -301,6 +302,7 @@ static void restore(struct wal_segment_writer *w, const struct wal_tail *tail)
 	w->start = tail->start;
 	w->meta = tail->meta;
 	w->incarnation = tail->incarnation;
+	wal_segment_writer_acknowledge(w);
 }
 
 /* A crash can lose the header of a full block; readers of the live segment use them. */

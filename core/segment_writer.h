@@ -20,6 +20,12 @@
 #include "core/telemetry.h"
 #include "core/walk.h"
 
+/* A position within the segment, for reckoning ahead. */
+struct wal_append_point {
+	uint32_t block;
+	uint32_t at;
+};
+
 /* An append point that can be gone back to. */
 struct wal_append_state {
 	uint32_t at;
@@ -63,6 +69,7 @@ struct wal_segment_writer {
 	struct wal_append_state left;  /* the end of the block before the current one */
 	struct wal_append_state group; /* in front of the last MORE/CONT group, */
 	uint64_t group_end;	       /* whose events are below this id; 0: there was none */
+	struct wal_append_point floor; /* see acknowledge() */
 	uint64_t leftover_end;	       /* up to this offset of the file there may be bytes
 					* behind the append point; 0: there are none */
 };
@@ -142,12 +149,6 @@ struct wal_segment_file {
 int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct wal_io *io,
 				     const struct wal_segment_file *file, struct wal_tail *tail);
 
-/* A position within the segment, for reckoning ahead. */
-struct wal_append_point {
-	uint32_t block;
-	uint32_t at;
-};
-
 static inline struct wal_append_point wal_segment_writer_point(const struct wal_segment_writer *w)
 {
 	return (struct wal_append_point){w->start.index, w->at};
@@ -200,13 +201,23 @@ static inline bool wal_segment_writer_has_fault(const struct wal_segment_writer 
 }
 
 /*
+ * No fault showed: what was appended so far is in the file, and others may have been told.
+ * settle() does not go back behind it.
+ */
+static inline void wal_segment_writer_acknowledge(struct wal_segment_writer *w)
+{
+	w->floor = wal_segment_writer_point(w);
+}
+
+/*
  * After a fault: reads what the file has, and goes back to the end of the last record that
  * is whole there. What was appended behind it is not in the segment, and never will be, though
  * parts of it may be in the file, up to leftover_end: those are no records, and clear() has
  * to go before the next append. From here on events are gathered. lost_bytes gets the payload
  * of what append() took and is not there.
- * Return: -ENOSPC, -EDQUOT: it lacked space, and may be gone on with; -EIO ...: it may
- * not, but what was settled can be read; -ENOMEM: nothing has changed.
+ * Return: -ENOSPC, -EDQUOT: it lacked space, and may be gone on with; -EIO: it may
+ * not, but what is there can be read: what was acknowledged, too, is missing, say, or the file
+ * was cut; -ENOMEM: nothing has changed.
  */
 int wal_segment_writer_settle(struct wal_segment_writer *w, uint64_t *lost_bytes);
 /*
@@ -235,7 +246,8 @@ int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns);
 
 /*
  * Ends the writer and leaves the segment active. One that never got its final
- * name is new and empty: it is removed. Return: 0, or the error of the sync.
+ * name is new and empty: it is removed. Bytes behind the append point that found no space to
+ * be written over stay, and so does leftover_end. Return: 0, or the error of the sync.
  */
 int wal_segment_writer_close(struct wal_segment_writer *w, bool sync);
 

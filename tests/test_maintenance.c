@@ -534,6 +534,51 @@ START_TEST(an_append_that_was_done_never_asks_to_be_tried_again_for_lack_of_spac
 }
 END_TEST
 
+/* --- a mapping that failed --------------------------------------------------------------- */
+
+/* An event that a sync made durable is not whole any more. */
+static void break_event_2(void)
+{
+	const char *path = store_segment_path(test_path(STORE), 1);
+	struct bytes b = file_read(path);
+	uint8_t *at = memmem(b.data, b.size, "event 2\n", 8);
+
+	ck_assert_ptr_nonnull(at);
+	file_flip(path, (uint64_t)(at - b.data), 0xff);
+	free(b.data);
+}
+
+/* _i: what finds the fault. */
+START_TEST(a_mapping_that_lost_what_was_synced_fails_the_log_and_gives_no_id_twice)
+{
+	struct wal_log_position p;
+
+	handle.options.io_method = WAL_IO_MAPPING;
+	open_log();
+	log_put_lines(&handle, 1, 2);
+	ck_ok(wal_log_sync(wal));
+	break_event_2();
+	atomic_store(&wal->writer.guard->hit, true);
+	if (_i == 2) {
+		ck_fails(wal_log_close(handle.log), -EIO);
+		handle.log = NULL;
+		ck_assert_uint_eq(store_slot(test_path(STORE)).flags, 0);
+		return;
+	}
+	if (_i == 0)
+		ck_fails(log_put(&handle, "event 3\n"), -EIO);
+	else
+		ck_fails(wal_log_rotate(wal), -EIO);
+	ck_fails(log_put(&handle, "event 3\n"), -EROFS);
+	wal_log_position(wal, &p);
+	ck_assert_uint_ge(p.next_event, 3);
+	ck_assert_uint_eq(p.durable_event, 2);
+	ck_assert(log_noticed(&handle, "its mapping failed"));
+	ck_fails(wal_log_close(handle.log), -EIO);
+	handle.log = NULL;
+}
+END_TEST
+
 /* --- by age -------------------------------------------------------------------------- */
 
 START_TEST(a_segment_begun_in_a_time_to_come_is_rotated_by_age)
@@ -1122,6 +1167,8 @@ static Suite *maintenance_suite(void)
 	tcase_add_test(t, a_segment_that_is_old_enough_is_rotated_unless_it_is_empty);
 	tcase_add_test(t, a_segment_begun_in_a_time_to_come_is_rotated_by_age);
 	tcase_add_test(t, rotation_by_age_after_a_step_of_the_clock_waits_for_nothing);
+	tcase_add_loop_test(
+		t, a_mapping_that_lost_what_was_synced_fails_the_log_and_gives_no_id_twice, 0, 3);
 	tcase_add_test(t, the_counters_say_what_happened);
 	add_keeping(suite);
 	return suite;
