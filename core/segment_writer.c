@@ -217,19 +217,14 @@ static void forget_gathered(struct wal_segment_writer *w)
 static int append_event(struct wal_segment_writer *w, const uint8_t *data, uint32_t length,
 			uint32_t flags, uint64_t timestamp_ns);
 
-int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
-			     uint64_t prev_chain, uint64_t created_ns,
-			     const struct wal_meta_record *meta)
+/* Header and segment record, at the start. */
+static int put_beginning(struct wal_segment_writer *w)
 {
 	struct wal_disk_segment_header disk;
 	int err;
 
-	w->header.state = WAL_STATE_ACTIVE;
-	w->header.first_event_id = first_event;
-	w->header.created_ns = created_ns;
-	w->header.prev_chain = prev_chain;
-	w->chain = prev_chain;
-	w->next_event = first_event;
+	w->chain = w->header.prev_chain;
+	w->next_event = w->header.first_event_id;
 	w->last_ns = 0;
 	w->error = 0;
 	w->group_end = 0;
@@ -238,12 +233,40 @@ int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
 	err = w->io->pwrite(w->io, w->fd, &disk, sizeof(disk), WAL_ACTIVE_HEADER_OFFSET);
 	if (err)
 		return err;
-	w->meta = *meta;
-	w->meta.kind = WAL_META_SEGMENT;
-	err = wal_segment_writer_append_meta(w, &w->meta, created_ns);
+	err = wal_segment_writer_append_meta(w, &w->meta, w->header.created_ns);
 	wal_segment_writer_write_out(w);
 	wal_segment_writer_acknowledge(w);
 	return err ? err : w->error;
+}
+
+/* SIGBUS does not say why: a pwrite does, and nothing is lost yet. */
+static int begin_again_gathered(struct wal_segment_writer *w)
+{
+	int err;
+
+	begin_block(w, 0);
+	err = wal_segment_writer_gather(w);
+	if (!err)
+		err = wal_segment_writer_clear(w);
+	return err ? err : put_beginning(w);
+}
+
+int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,
+			     uint64_t prev_chain, uint64_t created_ns,
+			     const struct wal_meta_record *meta)
+{
+	int err;
+
+	w->header.state = WAL_STATE_ACTIVE;
+	w->header.first_event_id = first_event;
+	w->header.created_ns = created_ns;
+	w->header.prev_chain = prev_chain;
+	w->meta = *meta;
+	w->meta.kind = WAL_META_SEGMENT;
+	err = put_beginning(w);
+	if (!err && wal_guard_was_hit(w->guard))
+		err = begin_again_gathered(w);
+	return err;
 }
 
 int wal_segment_writer_publish(struct wal_segment_writer *w)

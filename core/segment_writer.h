@@ -105,7 +105,8 @@ void wal_segment_writer_write_out(struct wal_segment_writer *w);
 
 /*
  * Writes the active header and the segment record (its timestamp is created_ns). May be
- * called again, with other values, as long as the segment is not published.
+ * called again, with other values, as long as the segment is not published. After a fault on
+ * its mapping it is not mapped any more, whether that could be written to by pwrite or not.
  * Return: 0; -ENOSPC, -EDQUOT, -EIO.
  */
 int wal_segment_writer_start(struct wal_segment_writer *w, uint64_t first_event,

@@ -579,6 +579,33 @@ START_TEST(a_mapping_that_lost_what_was_synced_fails_the_log_and_gives_no_id_twi
 }
 END_TEST
 
+/* A copy-on-write disk is full at the first store into the next segment. _i: still, or not. */
+START_TEST(a_fault_in_the_next_segment_is_no_space_and_writing_goes_on_by_itself)
+{
+	handle.options.io_method = WAL_IO_MAPPING;
+	open_log();
+	log_put_lines(&handle, 1, 2);
+	ck_ok(wal_log_sync(wal));
+	while (stats().ready_segments < handle.options.prepare_segments)
+		usleep(1000);
+	atomic_store(&wal->preparer.queue[0].guard->hit, true);
+	if (_i == 0) {
+		fault_io_reset(&fault);
+		fault_io_fail_ops(&fault, OP(PWRITE), -ENOSPC, 0);
+		fault.fail_after = 1; /* of two: the header, and the question */
+		ck_fails(wal_log_rotate(wal), -ENOSPC);
+		log_put_lines(&handle, 3, 4); /* there is room in the old one */
+		fault_io_reset(&fault);
+	}
+	ck_ok(wal_log_rotate(wal));
+	log_put_lines(&handle, _i ? 3 : 5, 6);
+	ck_assert_uint_eq(wal_log_current(wal), 2);
+	ck_ok(wal_log_sync(wal));
+	close_log();
+	expect_sound_store();
+}
+END_TEST
+
 /* --- by age -------------------------------------------------------------------------- */
 
 START_TEST(a_segment_begun_in_a_time_to_come_is_rotated_by_age)
@@ -1167,6 +1194,8 @@ static Suite *maintenance_suite(void)
 	tcase_add_test(t, a_segment_that_is_old_enough_is_rotated_unless_it_is_empty);
 	tcase_add_test(t, a_segment_begun_in_a_time_to_come_is_rotated_by_age);
 	tcase_add_test(t, rotation_by_age_after_a_step_of_the_clock_waits_for_nothing);
+	tcase_add_loop_test(
+		t, a_fault_in_the_next_segment_is_no_space_and_writing_goes_on_by_itself, 0, 2);
 	tcase_add_loop_test(
 		t, a_mapping_that_lost_what_was_synced_fails_the_log_and_gives_no_id_twice, 0, 3);
 	tcase_add_test(t, the_counters_say_what_happened);

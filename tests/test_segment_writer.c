@@ -83,7 +83,7 @@ static int put(uint32_t size, uint32_t flags, uint64_t time_ns)
 	return err;
 }
 
-static void start(void)
+static int try_start(void)
 {
 	struct wal_meta_record meta = {
 		.writer_version = WAL_WRITER_VERSION,
@@ -93,7 +93,12 @@ static void start(void)
 	};
 
 	memcpy(meta.log, test_log, 16);
-	ck_ok(wal_segment_writer_start(&writer, 1, oracle_chain_start(test_log), TEST_TIME, &meta));
+	return wal_segment_writer_start(&writer, 1, oracle_chain_start(test_log), TEST_TIME, &meta);
+}
+
+static void start(void)
+{
+	ck_ok(try_start());
 }
 
 static void open_started(void)
@@ -916,6 +921,27 @@ START_TEST(where_there_was_no_space_the_file_says_what_is_in_the_segment)
 }
 END_TEST
 
+/* _i: after which pwrite of those that begin it there is no space; 0: there is. */
+START_TEST(a_fault_before_the_name_is_asked_about_and_the_segment_begun_without_a_mapping)
+{
+	ck_ok(open_shape(1, TEST_BLOCK, FILE_BYTES));
+	atomic_store(&writer.guard->hit, true);
+	fault_io_reset(&fault);
+	if (_i > 0) {
+		fault_io_fail_ops(&fault, 1u << FAULT_OP_PWRITE, -ENOSPC, 1);
+		fault.fail_after = (uint64_t)_i;
+		ck_fails(try_start(), -ENOSPC);
+	}
+	start();
+	ck_assert_ptr_null(writer.map);
+	ck_ok(wal_segment_writer_publish(&writer));
+	expect();
+	append_both(100, 0, TEST_TIME);
+	assert_same_records();
+	oracle_image_free(&expected);
+}
+END_TEST
+
 START_TEST(a_header_without_space_is_written_later)
 {
 	uint64_t lost_bytes;
@@ -1006,6 +1032,9 @@ static Suite *segment_writer_suite(void)
 	tcase_add_test(t, touch_before_start_leaves_zeros);
 	tcase_add_test(t, an_event_is_in_the_file_at_once_and_without_a_system_call);
 	tcase_add_test(t, a_mapping_that_lost_its_file_is_an_error_and_the_process_lives);
+	tcase_add_loop_test(
+		t, a_fault_before_the_name_is_asked_about_and_the_segment_begun_without_a_mapping,
+		0, 4);
 	t = test_case(suite, "gathered", 30);
 	tcase_add_checked_fixture(t, begin_gathering, end);
 	add_tests(t);
