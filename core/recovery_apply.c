@@ -168,15 +168,20 @@ static uint64_t believed_up_to(const struct wal_recovery *rec, uint32_t index)
 	return d->segment > index ? UINT64_MAX : d->offset;
 }
 
+/*
+ * What an earlier life could not sync tells its error once, to whoever asks first. What then
+ * counts is read back from the disk, and the sync after that.
+ */
+static void take_old_error(const struct wal_recovery *rec, int fd)
+{
+	rec->io->fdatasync(rec->io, fd);
+}
+
 int wal_recovery_make_true(const struct wal_recovery *rec, int fd, uint32_t index,
 			   const struct wal_tail *tail)
 {
-	uint64_t from = believed_up_to(rec, index);
-
-	/* What an earlier life could not sync tells its error once, to whoever asks first. */
-	if (from < tail->offset)
-		rec->io->fdatasync(rec->io, fd);
-	return wal_direct_write_again(rec->io, fd, from, tail->offset);
+	take_old_error(rec, fd);
+	return wal_direct_write_again(rec->io, fd, believed_up_to(rec, index), tail->offset);
 }
 
 /* Return: -ENOMEM, or 0 and the first page of the block with this header. */
@@ -349,7 +354,7 @@ static bool seal_is_on_the_disk(const struct wal_recovery *rec, const struct wal
 	       (uint64_t)st.st_size ==
 		       wal_block_offset(step->header.block_size, step->header.block_count) &&
 	       wal_pread_full(fd, cached, sizeof(cached), 0) == (ssize_t)sizeof(cached) &&
-	       rec->io->pread_direct(rec->io, fd, disk, sizeof(disk), 0) == (ssize_t)sizeof(disk) &&
+	       wal_direct_read_only(rec->io, fd, disk, sizeof(disk), 0) == (ssize_t)sizeof(disk) &&
 	       memcmp(cached, disk, sizeof(disk)) == 0;
 }
 
@@ -361,6 +366,7 @@ static int sync_seal(const struct wal_recovery *rec, const struct wal_step *step
 
 	if (fd < 0)
 		return -errno;
+	take_old_error(rec, fd);
 	if (seal_is_on_the_disk(rec, step, fd)) {
 		err = rec->io->fdatasync(rec->io, fd);
 		err = err ? err : 1;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -617,6 +618,65 @@ START_TEST(recovery_cut_off_at_any_call_keeps_what_was_synced_above_d)
 }
 END_TEST
 
+/* --- errors of write-backs that an earlier life did not see -------------------------- */
+
+static ino_t old_errors[64];
+static atomic_size_t old_error_count;
+
+static void each_segment_has_an_old_error(void)
+{
+	struct listing listing;
+	struct stat st;
+	size_t i;
+
+	list_dir(test_path(STORE), &listing);
+	old_error_count = 0;
+	for (i = 0; i < listing.count; i++) {
+		char path[2 * TEST_PATH_MAX];
+
+		snprintf(path, sizeof(path), "%s/%s", test_path(STORE), listing.files[i].name);
+		if (!listing.files[i].regular || strcmp(listing.files[i].name, "wal.meta") == 0)
+			continue;
+		ck_ok(stat(path, &st));
+		old_errors[old_error_count++] = st.st_ino;
+	}
+}
+
+static int (*real_fdatasync)(const struct wal_io *io, int fd);
+
+/* As the kernel does: the first who asks is told, and nobody afterwards. */
+static int fdatasync_tells_once(const struct wal_io *io, int fd)
+{
+	struct stat st;
+	size_t i;
+
+	for (i = 0; fstat(fd, &st) == 0 && i < old_error_count; i++) {
+		if (old_errors[i] != st.st_ino)
+			continue;
+		old_errors[i] = old_errors[--old_error_count];
+		return -EIO;
+	}
+	return real_fdatasync(io, fd);
+}
+
+/* For each state: with a way past the page cache, and without one. */
+START_TEST(an_error_of_an_earlier_life_fails_no_opening)
+{
+	fault.no_direct = _i % 2;
+	build(_i / 2);
+	/* A clean end has synced it all: nothing is looked at again then. */
+	if (state->error || strcmp(state->name, "closed in order") == 0)
+		return;
+	each_segment_has_an_old_error();
+	real_fdatasync = fault.io.fdatasync;
+	fault.io.fdatasync = fdatasync_tells_once;
+	open_state(test_path(STORE));
+	assert_position(handle.log, 0);
+	assert_contents(handle.log, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
 static void prepare_read_only(void)
 {
 	log_prepare(&handle, test_path(STORE), &fault.io);
@@ -959,6 +1019,7 @@ static Suite *recovery_suite(void)
 	tcase_add_loop_test(t, nothing_old_comes_back_behind_what_was_appended_after_it, 0, rows);
 	tcase_add_loop_test(t, recovery_cut_off_at_any_call_gives_the_same_log, 0, 2 * rows);
 	tcase_add_loop_test(t, recovery_cut_off_at_any_call_keeps_what_was_synced_above_d, 0, 4);
+	tcase_add_loop_test(t, an_error_of_an_earlier_life_fails_no_opening, 0, 2 * rows);
 	tcase_add_loop_test(t, a_read_only_look_shows_the_same_log_and_changes_nothing, 0, rows);
 	tcase_add_test(t, read_only_shows_a_store_with_the_meta_of_another_log);
 	tcase_add_test(t, read_only_shows_a_store_whose_meta_is_a_directory);
