@@ -45,6 +45,13 @@ bool wal_chain_is_restart(const uint8_t log[16], uint32_t segment_index, uint64_
 	       prev_chain == wal_chain_restart(log, segment_index);
 }
 
+bool wal_segment_begins_chain(const uint8_t log[16], const struct wal_segment_info *info)
+{
+	return info->prev_chain == wal_chain_restart(log, info->index) ||
+	       (info->index == WAL_FIRST_SEGMENT_INDEX &&
+		info->prev_chain == wal_chain_start(log));
+}
+
 static uint64_t segment_header_checksum(const struct wal_disk_segment_header *disk, uint64_t seed)
 {
 	return wal_checksum(disk, offsetof(struct wal_disk_segment_header, header_checksum),

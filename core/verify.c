@@ -407,11 +407,7 @@ int wal_verify_reader(struct wal_segment_reader *r, const char *name,
 	return err;
 }
 
-/*
- * A file that a user names may be anything. It is a segment if its name is one's, or if one of
- * its headers begins as one does.
- */
-static bool is_no_segment(int dirfd, const char *name, uint32_t index)
+bool wal_segment_is_none(int dirfd, const char *name, uint32_t index)
 {
 	char magic[2][4] = {{0}};
 	struct stat st;
@@ -453,7 +449,7 @@ int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 	int err;
 
 	*result = (struct wal_verify_result){.direct = true};
-	if (is_no_segment(dirfd, name, index))
+	if (wal_segment_is_none(dirfd, name, index))
 		return -EMEDIUMTYPE;
 	err = wal_verify_open(&r, dirfd, name, index, options, result);
 	if (err)

@@ -192,12 +192,11 @@ static enum next cat_segment(struct cat *cat, const struct source *source)
 {
 	const struct wal_segment_info *info = source->info;
 	enum step step = STEP_NEXT_SEGMENT;
+	char repeat[REPEAT_TEXT];
 	struct gap gap;
 
-	if (info->first_event < cat->sequence.next_id) {
-		complain(source->file, "begins with event %" PRIu64 ", events up to %" PRIu64
-			 " are in front of it; see walctl verify", info->first_event,
-			 cat->sequence.next_id - 1);
+	if (sequence_repeats(&cat->sequence, info->first_event, repeat)) {
+		complain(source->file, "%s; see walctl verify", repeat);
 		cat->worst = worse(cat->worst, STATUS_DAMAGED);
 	}
 	if (sequence_ids(&cat->sequence, info->first_event, &gap))
@@ -255,7 +254,7 @@ static enum next cat_nth(struct cat *cat, const struct target *target, size_t n)
 		note_retired(cat, target);
 	} else if (result) {
 		report(cat, source.file, result, &fault);
-	} else if (target_is_foreign(target, source.info, &fault)) {
+	} else if (target_is_foreign(target, n, source.info, &fault)) {
 		report(cat, source.file, wal_fault_errno(fault.kind), &fault);
 	} else {
 		salvage_end(cat, &source);
@@ -278,7 +277,7 @@ static bool first_id(const struct target *target, size_t n, uint64_t *id)
 	if (result)
 		return false;
 	*id = wal_segment_reader_info(reader)->first_event;
-	result = target_is_foreign(target, wal_segment_reader_info(reader), &fault);
+	result = target_is_foreign(target, n, wal_segment_reader_info(reader), &fault);
 	target_reader_close(target, reader);
 	return !result;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "walctl.h"
 
@@ -220,6 +222,15 @@ static void print_row(const char *file, const struct wal_segment_info *info)
 	}
 }
 
+static uint64_t size_of(const struct target *target, const char *file)
+{
+	struct stat st;
+	bool alone = target->kind == TARGET_SEGMENT;
+
+	return !fstatat(AT_FDCWD, file, &st, alone ? 0 : AT_SYMLINK_NOFOLLOW) ? (uint64_t)st.st_size
+									      : 0;
+}
+
 /* The n-th segment, also one that is too damaged to be opened. */
 static enum status read_segment(const struct target *target, size_t n, char **file,
 				struct wal_segment_info *info, bool *retired)
@@ -232,7 +243,7 @@ static enum status read_segment(const struct target *target, size_t n, char **fi
 	if (!result) {
 		*info = *wal_segment_reader_info(reader);
 		target_reader_close(target, reader);
-		if (target_is_foreign(target, info, &fault)) {
+		if (target_is_foreign(target, n, info, &fault)) {
 			info->state = WAL_DAMAGED;
 			info->fault = fault;
 		}
@@ -246,6 +257,7 @@ static enum status read_segment(const struct target *target, size_t n, char **fi
 	info->index =
 		target->kind == TARGET_SEGMENT ? target_index(target) : target->info.segments[n];
 	info->fault = fault;
+	info->file_bytes = size_of(target, *file);
 	if (status_of(result) == STATUS_TROUBLE)
 		return complain_segment(*file, result, &fault);
 	return STATUS_DAMAGED;
@@ -298,18 +310,34 @@ static void list_gap(struct listing *listing, const struct gap *gap)
 	}
 }
 
+/* R50: ids that were given before; told where nothing else is wrong with the segment. */
+static void list_repeat(struct listing *listing, struct wal_segment_info *info)
+{
+	char text[REPEAT_TEXT];
+
+	if (!sequence_repeats(&listing->sequence, info->first_event, text))
+		return;
+	listing->worst = worse(listing->worst, STATUS_DAMAGED);
+	if (info->fault.kind != WAL_FAULT_NONE)
+		return;
+	info->fault = (struct wal_fault){
+		.kind = WAL_FAULT_SEQUENCE, .segment = info->index, .block = WAL_NO_BLOCK};
+	snprintf(info->fault.detail, sizeof(info->fault.detail), "%s", text);
+}
+
 /* What the segment says of its place in the log, if it says that. */
-static void list_place(struct listing *listing, const struct wal_segment_info *info)
+static void list_place(struct listing *listing, struct wal_segment_info *info)
 {
 	struct gap gap;
 
 	sequence_file(&listing->sequence, info->index);
-	if (info->fault.kind == WAL_FAULT_OTHER_LOG)
-		return;
+	if (info->fault.kind == WAL_FAULT_OTHER_LOG || info->fault.kind == WAL_FAULT_SEQUENCE)
+		return; /* it is not of this log, or nothing says that it is */
 	if (!info->block_size) { /* what it has is not known, and its row says so */
 		sequence_lost(&listing->sequence);
 		return;
 	}
+	list_repeat(listing, info);
 	if (sequence_ids(&listing->sequence, info->first_event, &gap))
 		list_gap(listing, &gap);
 	listing->sequence.next_id = info->last_event + 1;

@@ -210,9 +210,6 @@ static enum status could_not_look(const char *path, int result, const struct wal
 		complain(path, "interrupted; nothing is known of what was not read");
 	else if (error->text[0])
 		complain(NULL, "%s", error->text);
-	else if (result == -EMEDIUMTYPE)
-		complain(path, "not a walfs segment; give walctl a segment file, or a store's "
-			       "directory");
 	else
 		complain_errno(path, -result);
 	return STATUS_TROUBLE;

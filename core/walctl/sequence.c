@@ -55,6 +55,17 @@ bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *g
 	return found;
 }
 
+bool sequence_repeats(const struct sequence *sequence, uint64_t first_event,
+		      char text[REPEAT_TEXT])
+{
+	if (first_event >= sequence->next_id)
+		return false;
+	snprintf(text, REPEAT_TEXT,
+		 "begins with event %" PRIu64 ", events up to %" PRIu64 " are in front of it",
+		 first_event, sequence->next_id - 1);
+	return true;
+}
+
 void sequence_lost(struct sequence *sequence)
 {
 	sequence->next_id = 0;

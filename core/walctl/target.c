@@ -135,7 +135,13 @@ static enum status open_file(struct target *target)
 	if (is_fuse(target->real) && !strcmp(name, "current") &&
 	    getxattr(target->real, "user.wal.state", NULL, 0) >= 0) {
 		complain(target->path, "the payload of the active segment, not a segment file; "
-				       "give walctl the store, or wait for the sealed file");
+				       "that is %.*s" ACTIVE_FILE,
+			 (int)(name - target->real), target->real);
+		return STATUS_TROUBLE;
+	}
+	if (wal_segment_is_none(AT_FDCWD, target->real, target_index(target))) {
+		complain(target->path, "not a walfs segment; give walctl a segment file, or a "
+				       "store's directory");
 		return STATUS_TROUBLE;
 	}
 	return STATUS_SOUND;
@@ -264,22 +270,6 @@ char *target_file(const struct target *target, const char *name)
 	return file;
 }
 
-bool target_is_foreign(const struct target *target, const struct wal_segment_info *info,
-		       struct wal_fault *fault)
-{
-	char uuid[WAL_UUID_TEXT];
-
-	if (!target->has_log || !wal_segment_says_log(info) ||
-	    memcmp(target->log, info->log, sizeof(info->log)) == 0)
-		return false;
-	*fault = (struct wal_fault){
-		.kind = WAL_FAULT_OTHER_LOG, .segment = info->index, .block = WAL_NO_BLOCK};
-	wal_uuid_format(info->log, uuid);
-	snprintf(fault->detail, sizeof(fault->detail), "%s; given alone, the file can be looked at",
-		 uuid);
-	return true;
-}
-
 void target_reader_close(const struct target *target, struct wal_segment_reader *reader)
 {
 	if (reader != target->active)
@@ -317,4 +307,72 @@ int target_reader(const struct target *target, size_t n, struct wal_segment_read
 	if (!result && n + 1 < target->info.segment_count)
 		wal_segment_reader_salvage(*reader);
 	return result;
+}
+
+static bool read_info(const struct target *target, size_t n, struct wal_segment_info *info)
+{
+	struct wal_segment_reader *reader;
+	struct wal_fault fault;
+	char *file;
+	int result = target_reader(target, n, &reader, &file, &fault);
+
+	free(file);
+	if (result)
+		return false;
+	*info = *wal_segment_reader_info(reader);
+	target_reader_close(target, reader);
+	return true;
+}
+
+static bool is_of_log(const struct target *target, const struct wal_segment_info *info)
+{
+	return memcmp(target->log, info->log, sizeof(info->log)) == 0;
+}
+
+/*
+ * Does the chain lead from the n-th segment, which does not say its log, to one of this log, or
+ * to where a chain of it begins? In this direction, 1 or -1.
+ */
+static bool is_chained(const struct target *target, size_t n, struct wal_segment_info info,
+		       int direction)
+{
+	struct wal_segment_info next;
+
+	for (;;) {
+		if (direction < 0 && wal_segment_begins_chain(target->log, &info))
+			return true;
+		n += (size_t)direction; /* in front of the first is behind the last */
+		if (n >= target->count || !read_info(target, n, &next))
+			return false;
+		if (direction < 0 ? next.index + 1 != info.index || next.chain != info.prev_chain
+				  : next.index != info.index + 1 || next.prev_chain != info.chain)
+			return false;
+		if (wal_segment_says_log(&next))
+			return is_of_log(target, &next);
+		info = next;
+	}
+}
+
+bool target_is_foreign(const struct target *target, size_t n, const struct wal_segment_info *info,
+		       struct wal_fault *fault)
+{
+	char uuid[WAL_UUID_TEXT];
+
+	if (!target->has_log)
+		return false;
+	if (wal_segment_says_log(info) ? is_of_log(target, info)
+			    : is_chained(target, n, *info, -1) || is_chained(target, n, *info, 1))
+		return false;
+	*fault = (struct wal_fault){.kind = WAL_FAULT_SEQUENCE,
+				    .segment = info->index,
+				    .block = WAL_NO_BLOCK,
+				    .detail = "and damage hides which log it is of; given alone, "
+					      "the file can be looked at"};
+	if (!wal_segment_says_log(info))
+		return true;
+	fault->kind = WAL_FAULT_OTHER_LOG;
+	wal_uuid_format(info->log, uuid);
+	snprintf(fault->detail, sizeof(fault->detail), "%s; given alone, the file can be looked at",
+		 uuid);
+	return true;
 }

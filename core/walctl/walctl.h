@@ -151,10 +151,11 @@ void target_reader_close(const struct target *target, struct wal_segment_reader 
 /* After -ENOENT: did retention remove the n-th segment since the store was listed? */
 bool target_is_retired(const struct target *target, size_t n);
 /*
- * Is this a segment of another log than the store's (as wal.meta has it, or else the first
- * segment that says it)? Then fault says so: no event of it may be given out as the store's.
+ * Is the n-th a segment of another log than the store's (as wal.meta has it, or else the first
+ * segment that says it)? One that does not say its log is the store's if the chain says so.
+ * Otherwise fault tells: no event of it may be given out as the store's.
  */
-bool target_is_foreign(const struct target *target, const struct wal_segment_info *info,
+bool target_is_foreign(const struct target *target, size_t n, const struct wal_segment_info *info,
 		       struct wal_fault *fault);
 
 /* The index that a segment file must have by its name; 0: any. */
@@ -184,6 +185,13 @@ void sequence_begin(struct sequence *sequence, const struct target *target);
 void sequence_file(struct sequence *sequence, uint32_t index);
 /* The next event there is has this id. Return: whether something in front of it is missing. */
 bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *gap);
+#define REPEAT_TEXT 128
+/*
+ * Does the segment that comes next begin with an event that there was before? Then text is
+ * "begins with event 17, events up to 20 are in front of it".
+ */
+bool sequence_repeats(const struct sequence *sequence, uint64_t first_event,
+		      char text[REPEAT_TEXT]);
 /* What the segment there has is not known. */
 void sequence_lost(struct sequence *sequence);
 /* Behind the last segment: up to the durable position. Return: likewise. */

@@ -219,6 +219,19 @@ void wal_segment_name(uint32_t index, char name[WAL_NAME_MAX]);
 /* Return: the index of exactly such a name, or 0. Any thread. */
 uint32_t wal_segment_name_parse(const char *name);
 
+/*
+ * A file that a user names may be anything. It is a segment if its name is one's, if an index
+ * was asked for, or if one of its headers begins as one does. Return: whether it is a file, and
+ * none of that. Any thread.
+ */
+bool wal_segment_is_none(int dirfd, const char *name, uint32_t index);
+
+/*
+ * Does the chain of this segment begin as the first one of the log does, or as one that
+ * recovery began with this index? Any thread.
+ */
+bool wal_segment_begins_chain(const uint8_t log[16], const struct wal_segment_info *info);
+
 /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx". Any thread. */
 #define WAL_UUID_TEXT 37
 void wal_uuid_format(const uint8_t uuid[16], char text[WAL_UUID_TEXT]);

@@ -326,6 +326,42 @@ another_logs_events_are_not_handed_out() {
 	{ lines 1 200 && lines 401 600; } | cmp - out
 }
 
+# Of a damaged first block nothing says which log it is of, but the chain does.
+the_chain_says_whose_a_damaged_segment_is() {
+	local of_first=$((4096 + 64 + 40))
+	make_store other
+	copy_store
+	cp "other/$two" store
+	flip "store/$two" $of_first 3
+	for damaged in '' --damaged; do
+		# shellcheck disable=SC2086 # an option, or none
+		walctl_is 1 cat $damaged store
+		holds err "walctl: store/$two: does not continue the segment before: and damage hides"
+		holds err 'walctl: store: events 201 to 400 are missing'
+		is 'how many' "$(wc -l <out)" 400
+	done
+	walctl_is 1 cat --json store
+	is 'the ids' "$(jq .id out | xargs)" "$({ seq 200 && seq 401 600; } | xargs)"
+	walctl_is 1 info store
+	holds out "store/$two: does not continue the segment before: and damage hides"
+	holds out 'events 201 to 400 are missing'
+	walctl_is 1 cat "store/$two"
+	[ "$(wc -l <out)" -gt 100 ]
+
+	# of its own segments all that is whole is printed: the first one, and one
+	# whose neighbour is damaged, too, or not there
+	rm -r store
+	copy_store
+	flip "store/$one" $of_first 3
+	flip "store/$two" $of_first 3
+	walctl_is 1 cat --damaged store
+	is 'how many' "$(wc -l <out)" 600
+	rm "store/$one"
+	walctl_is 1 cat --damaged store
+	is 'how many' "$(wc -l <out)" 400
+	cut -f 3- out | cmp - <(lines 201 600)
+}
+
 cat_says_when_it_cannot_write() {
 	local status=0
 	"$walctl" cat "$scratch/sound" >/dev/full 2>err || status=$?
@@ -366,5 +402,7 @@ it 'cat and info say what is missing behind a torn segment' \
 it 'ids that were given twice are told, and the log goes on above them' \
 	ids_that_were_given_twice_are_told_and_the_log_goes_on_above_them
 it "another log's events are not handed out" another_logs_events_are_not_handed_out
+it 'of a segment that does not say its log the chain decides' \
+	the_chain_says_whose_a_damaged_segment_is
 it 'a full output is trouble' cat_says_when_it_cannot_write
 it 'cat ends quietly with its reader' cat_ends_quietly_with_its_reader

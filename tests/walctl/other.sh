@@ -55,6 +55,26 @@ info_says_what_is_missing() {
 		"last_segment": 2}]' out >/dev/null
 }
 
+# R50: what was made behind a lost segment 2, which then came back longer.
+info_says_which_ids_were_given_twice() {
+	local said='begins with event 202, events up to 400 are in front of it'
+	{ lines 1 200 && echo '@@rotate' && lines 201 201; } |
+		"$mkstore" -b "$block" -s $((block * 16)) longer
+	cp -a longer store
+	{ lines 202 400 && echo '@@rotate'; } | "$mkstore" -b "$block" -s $((block * 16)) longer
+	dd if=/dev/zero of="store/$two" bs=4096 count=1 conv=notrunc status=none
+	lines 701 703 | "$mkstore" -b "$block" -s $((block * 16)) store 2>said
+	cp "longer/$two" store
+	walctl_is 0 cat --json "store/$three"
+	is 'the ids' "$(jq .id out | xargs)" '202 203 204'
+	walctl_is 1 info store
+	holds out "store/$three: does not continue the segment before: $said"
+	walctl_is 1 info --json store
+	is 'the fault' "$(jq -r '.segments[2].fault.detail' out)" "$said"
+	walctl_is 1 cat store
+	holds err "walctl: store/$three: $said"
+}
+
 # --- a store that is being written -------------------------------------------------------
 
 store_in_use_can_be_looked_at() {
@@ -172,6 +192,7 @@ it 'info describes a segment' info_describes_a_segment
 it 'info describes a store' info_describes_a_store
 it 'info marks damage' info_marks_damage
 it 'info says which events are missing' info_says_what_is_missing
+it 'info says which ids were given twice' info_says_which_ids_were_given_twice
 it 'a store in use can be verified, printed and described' store_in_use_can_be_looked_at
 it 'beside retention cat and info raise no alarm' retention_is_no_damage
 it 'wrong usage is trouble' wrong_usage_is_trouble

@@ -218,16 +218,21 @@ other_files_are_no_segments() {
 	head -c 100000 /dev/zero >zeros
 	walctl_is 1 verify "$one" # by its name it should be one
 	holds out "$one: "
-	for file in empty text zeros; do
-		walctl_is 2 verify "$file"
-		holds err "walctl: $file: not a walfs segment"
+	for command in verify cat info; do
+		for file in empty text zeros; do
+			walctl_is 2 "$command" "$file"
+			holds err "walctl: $file: not a walfs segment; give walctl a segment file"
+			is "what $command printed" "$(cat out)" ''
+		done
 	done
-	for file in empty "$one" text zeros; do
-		walctl_is 1 cat "$file"
-		holds err "walctl: $file: "
-		is 'what cat printed' "$(cat out)" ''
-		walctl_is 1 info "$file"
-	done
+	printf 'no header' >"$one"
+	walctl_is 1 cat "$one"
+	holds err "walctl: $one: "
+	is 'what cat printed' "$(cat out)" ''
+	walctl_is 1 info "$one"
+	grep -qE '^  file +9 B$' out
+	walctl_is 1 info --json "$one"
+	is 'the size' "$(jq .file_bytes out)" 9
 }
 
 # as_nobody COMMAND...

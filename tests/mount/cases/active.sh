@@ -30,6 +30,8 @@ case_walctl_cat_of_a_mount_has_the_active_events() {
 	"$walctl" info --json "$mnt" | jq -e '[.segments[].state] == ["sealed", "active"] and
 		.segments[1].last_event == 5001 and .last_segment == 2 and .missing == []' >/dev/null
 	"$walctl" verify "$mnt/.walfs/active.wal" | grep -q ': sound: '
+	! "$walctl" cat "$mnt/current" 2>"$dir/said" || return 1
+	grep -qF "not a segment file; that is $mnt/.walfs/active.wal" "$dir/said"
 }
 
 case_active_wal_is_a_file_like_the_others_there() {
