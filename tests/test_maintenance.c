@@ -895,6 +895,7 @@ START_TEST(a_backlog_of_retention_is_removed_in_steps)
 	fault.skip_sync = true;
 	open_log();
 	make_segments(2 * WAL_RETAIN_STEP + 11);
+	wal_segment_maintainer_stop(wal); /* all is sealed, and retention is this thread's now */
 	ck_assert_int_eq(wal_log_retain(wal), WAL_RETAINED_ALL);
 	ck_ok(wal_log_sync(wal)); /* so that no other thread has a name to sync meanwhile */
 	wal->asked.keep_segments = 1;
