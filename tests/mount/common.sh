@@ -87,12 +87,12 @@ refuses() {
 
 # soon COMMAND...: succeeds within a few seconds.
 soon() {
-	local i
-	for ((i = 0; i < 250; i++)); do
+	local i seconds=${soon_seconds:-5}
+	for ((i = 0; i < seconds * 50; i++)); do
 		! "$@" >/dev/null 2>&1 || return 0
 		sleep 0.02
 	done
-	echo "not within five seconds: $*"
+	echo "not within $seconds seconds: $*"
 	return 1
 }
 
