@@ -174,7 +174,7 @@ anonymous_kib() { awk '/^RssAnon/ { print $2 }' "/proc/$daemon/status"; }
 
 # 4 MiB each, if every reader kept a block.
 case_memory_of_many_readers_is_bounded() {
-	local soon_seconds=60 # a sanitizer takes its time for a gigabyte
+	local -x soon_seconds=60 # a sanitizer takes its time for a gigabyte
 	# and keeps what was freed, to find who uses it
 	export ASAN_OPTIONS="${ASAN_OPTIONS:-}:quarantine_size_mb=8"
 	mount_log block_size=4M,segment_size=16M

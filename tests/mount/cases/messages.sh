@@ -217,7 +217,7 @@ case_root_the_daemon_keeps_two_more_in_the_store_of_another_user() {
 }
 
 case_root_auto_unmount_works_with_few_capabilities() {
-	local soon_seconds=30
+	local -x soon_seconds=30
 	mount_log auto_unmount
 	echo x >>"$mnt/current"
 	kill_log
