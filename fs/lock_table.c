@@ -583,7 +583,13 @@ static void try_next(struct walfs_lock_table *table, struct walfs_lock_space *sp
 
 	table->steps++;
 	if (find_conflict(space, &waiter->wish)) {
-		space->tried = waiter->after;
+		/* Another one is in the way now, and may wait for this one. */
+		if (would_deadlock(table, &waiter->wish)) {
+			unwait(table, waiter);
+			table->granted(waiter, -EDEADLK);
+		} else {
+			space->tried = waiter->after;
+		}
 		return;
 	}
 	unwait(table, waiter);

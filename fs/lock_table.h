@@ -54,7 +54,7 @@ struct walfs_lock_waiter {
 
 /* All zero but for granted is an empty one. */
 struct walfs_lock_table {
-	/* A wait is over: 0, or -ENOLCK. The waiter is the caller's again. */
+	/* A wait is over: 0, -EDEADLK or -ENOLCK. The waiter is the caller's again. */
 	void (*granted)(struct walfs_lock_waiter *waiter, int error);
 	/* The table's: */
 	struct walfs_table spaces;  /* by file and kind */

@@ -251,6 +251,25 @@ START_TEST(a_cycle_of_those_who_wait_is_a_deadlock)
 }
 END_TEST
 
+/* The first in the way goes, and the next one waits for who is tried: Linux looks again, too. */
+START_TEST(a_cycle_that_closes_while_they_wait_is_a_deadlock)
+{
+	struct walfs_lock_waiter one, three;
+
+	ck_assert_int_eq(set(posix(1, F_WRLCK, 20, 20)), 0);
+	ck_assert_int_eq(set(posix(2, F_WRLCK, 0, 0)), 0);
+	ck_assert_int_eq(set(posix(3, F_WRLCK, 10, 10)), 0);
+	ck_assert_int_eq(wait_for(&one, posix(1, F_WRLCK, 0, 10)), 0);
+	ck_assert_int_eq(wait_for(&three, posix(3, F_WRLCK, 20, 20)), 0);
+	ck_assert_int_eq(set(posix(2, F_UNLCK, 0, 0)), 0);
+	wake_all();
+	ck_assert_uint_eq(granted_count, 1);
+	ck_assert_ptr_eq(granted[0], &one);
+	ck_assert_int_eq(granted_errors[0], -EDEADLK);
+	walfs_lock_table_cancel(&table, &three);
+}
+END_TEST
+
 START_TEST(a_file_that_is_unlocked_all_the_time_does_not_keep_others_waiting)
 {
 	static struct walfs_lock_waiter busy[100];
@@ -520,6 +539,7 @@ int main(void)
 	tcase_add_test(locks, who_gives_up_waiting_gets_nothing_and_the_others_do);
 	tcase_add_test(locks, part_of_a_range_that_becomes_free_or_weaker_is_enough_to_go_on);
 	tcase_add_test(locks, a_cycle_of_those_who_wait_is_a_deadlock);
+	tcase_add_test(locks, a_cycle_that_closes_while_they_wait_is_a_deadlock);
 	tcase_add_test(locks, a_file_that_is_unlocked_all_the_time_does_not_keep_others_waiting);
 	tcase_add_test(locks, an_owner_has_so_many_locks_and_no_more);
 	tcase_add_test(locks, a_user_has_so_many_locks_and_waits_and_no_more);
