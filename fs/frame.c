@@ -75,7 +75,8 @@ static size_t capacity_for(const struct walfs_frame *frame, size_t size)
 
 	while (capacity < size)
 		capacity *= 2;
-	return capacity;
+	/* no more than a line can have, so that one of max_line is within what all may have */
+	return size <= frame->limit ? min_size(capacity, frame->limit) : capacity;
 }
 
 /* Return: whether a buffer that holds so much is still within what all may have together. */
@@ -105,6 +106,25 @@ static void emptied(struct walfs_frame *frame)
 	frame->held = 0;
 	if (frame->capacity > KEEP_CAPACITY)
 		free_buffer(frame);
+}
+
+/* What could not be taken is not kept either: a buffer is as large as what is held. */
+static void shrink(struct walfs_frame *frame)
+{
+	size_t capacity = KEEP_CAPACITY;
+	uint8_t *bytes;
+
+	if (!frame->held) {
+		emptied(frame);
+		return;
+	}
+	while (capacity < frame->held)
+		capacity *= 2;
+	if (capacity >= frame->capacity)
+		return;
+	bytes = realloc(frame->bytes, capacity);
+	if (bytes)
+		set_buffer(frame, bytes, capacity);
 }
 
 /*
@@ -239,8 +259,10 @@ ssize_t walfs_frame_write(struct walfs_frame *frame, struct wal_log *log, const 
 		return write_one(frame, log, data, size);
 	if (frame->held) {
 		taken = end_held(frame, log, bytes, size);
-		if (taken < 0)
+		if (taken < 0) {
+			shrink(frame);
 			return taken;
+		}
 		done = (size_t)taken;
 	}
 	/* While something is held its end is not in data: all of that is the rest. */
@@ -257,6 +279,7 @@ ssize_t walfs_frame_write(struct walfs_frame *frame, struct wal_log *log, const 
 	error = keep_rest(frame, log, bytes + done, size - done, finish);
 	if (!error)
 		return (ssize_t)size;
+	shrink(frame);
 	return done ? (ssize_t)done : error;
 }
 

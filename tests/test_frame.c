@@ -295,6 +295,7 @@ START_TEST(a_line_that_does_not_fit_is_refused_and_what_was_held_is_held_still)
 	taken = walfs_frame_write(&frame, wal, longer, sizeof(longer), false);
 	ck_assert_int_eq(taken, -ENOSPC);
 	ck_assert_uint_eq(frame.held, 5);
+	ck_assert_uint_le(frame.capacity, 512); /* no memory is kept for what was refused */
 	fault_io_reset(&fault);
 	for (int i = 0; i < 1000 && taken == -ENOSPC; i++) {
 		usleep(1000);
