@@ -262,7 +262,7 @@ static void say_not_empty(const char *path, bool has_current)
 			  path);
 }
 
-static int check_empty(const char *path)
+int walfs_check_empty(const char *path)
 {
 	const struct dirent *entry;
 	DIR *directory = opendir(path);
@@ -367,7 +367,7 @@ int walfs_check_places(struct walfs_options *options)
 	}
 	error = check_apart(&store, &point);
 	if (!error)
-		error = check_empty(options->mountpoint);
+		error = walfs_check_empty(options->mountpoint);
 	if (!error)
 		error = replace(&options->store, store.path);
 	if (!error)

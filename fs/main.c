@@ -281,9 +281,12 @@ static void explain_mount_failure(const struct walfs_options *options)
 static int mount_session(struct walfs *fs)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	int error = add_arguments(&args, &fs->options);
+	/* Opening the log may have taken a while, in which somebody wrote to the bare directory. */
+	int error = walfs_check_empty(fs->options.mountpoint);
 	int fd;
 
+	if (!error)
+		error = add_arguments(&args, &fs->options);
 	if (error)
 		goto out;
 	error = -EIO;

@@ -135,6 +135,8 @@ int walfs_mount_detach(const char *point);
  * Return: 0 or -errno.
  */
 int walfs_check_places(struct walfs_options *options);
+/* A mount would hide what is in its mount point: that is said, and -ENOTEMPTY. */
+int walfs_check_empty(const char *path);
 
 /* --- privileges.c ----------------------------------------------------------- */
 

@@ -226,6 +226,26 @@ case_root_auto_unmount_works_with_few_capabilities() {
 	same content "$(cat "$mnt/current")" x
 }
 
+# A start may wait for a holder that is ending; what is written meanwhile must not be hidden.
+case_lines_written_while_it_starts_are_not_hidden() {
+	local holder starting
+	mount_log
+	unmount_log
+	flock "$store" sleep 1.5 &
+	holder=$!
+	remember "$holder"
+	sleep 0.3
+	"$walfs" "$store" "$mnt" 2>"$dir/said" &
+	starting=$!
+	sleep 0.4
+	echo precious >"$mnt/current"
+	if wait "$starting"; then echo 'it hides a line' && return 1; fi
+	grep -q 'was written while' "$dir/said"
+	same content "$(cat "$mnt/current")" precious
+	rm "$mnt/current"
+	wait "$holder"
+}
+
 # A umask that takes the owner's own bits away.
 case_files_can_be_read_whatever_the_umask() {
 	umask 0777
