@@ -162,6 +162,8 @@ static ssize_t end_direct(int fd, int flags, ssize_t result)
 	return result == -EINVAL ? -EOPNOTSUPP : result;
 }
 
+#define SMALLEST_SECTOR 512u
+
 /*
  * A buffer that can be used past the page cache: the caller's, or one that stands for it (a
  * sanitizer's stack does not keep a variable's alignment). Return: NULL without memory.
@@ -175,16 +177,21 @@ static void *direct_buffer(const void *buf, size_t size)
 	return posix_memalign(&aligned, WAL_DIRECT_ALIGN, size) ? NULL : aligned;
 }
 
-/* Return: bytes, less at the end of the file; -errno. */
+/*
+ * Goes on after a short read, which ends at a sector; where that cannot be, it was the end of
+ * the file. Return: bytes, less at the end of the file; -errno.
+ */
 static ssize_t pread_all(int fd, void *buf, size_t size, off_t offset)
 {
 	size_t done = 0;
 
-	while (done < size && done % WAL_DIRECT_ALIGN == 0) { /* else it is at the end */
+	while (done < size && done % SMALLEST_SECTOR == 0) {
 		ssize_t n = pread(fd, (char *)buf + done, size - done, offset + (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EINVAL && done > 0)
+			break;
 		if (n < 0)
 			return -errno;
 		if (n == 0)
