@@ -79,7 +79,7 @@ JANSSON_LIBS := $(call pkg_libs,jansson)
 CHECK_CFLAGS := $(call pkg_cflags,check)
 CHECK_LIBS := $(call pkg_libs,check)
 # xxhash is compiled in (XXH_INLINE_ALL) for short inputs; for long ones its library
-# chooses by the processor (core/checksum.c).
+# chooses by the processor (core/format/checksum.c).
 XXHASH_CFLAGS := $(call pkg_cflags,libxxhash)
 XXHASH_LIBS := $(call pkg_libs,libxxhash)
 
@@ -121,7 +121,9 @@ need-clang:
 
 # --- sources -----------------------------------------------------------------
 
-CORE_SRC := $(wildcard core/*.c)
+# The rooms of core, each of which knows those before it: scripts/check-layers.
+ROOMS := base format store segment recovery verify log
+CORE_SRC := $(foreach room,$(ROOMS),$(wildcard core/$(room)/*.c))
 WALCTL_SRC := $(wildcard core/walctl/*.c)
 FS_SRC := $(wildcard fs/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/io.h"
+#include "core/base/io.h"
 
 enum fault_op {
 	FAULT_OP_CREATE, /* open with O_CREAT; other opens are not counted */

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/io.h"
+#include "core/base/io.h"
 #include "tests/fuzz_fix.h"
 
 #define SEGMENTS 4

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "tests/support.h"
 
 #define THREADS 4

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/direct: what it says is on the disk, the disk has given back. */
-#include "core/direct.h"
+#include "core/base/direct.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* core/format: one header or record at a time, against the oracle's own arithmetic. */
-#include "core/event_checksum.h"
-#include "core/format.h"
+#include "core/format/event_checksum.h"
+#include "core/format/format.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/segment_writer.h"
+#include "core/segment/segment_writer.h"
 #include "tests/support.h"
 
 #define CREATED UINT64_C(1795341662000000000) /* 2026-11-22T10:01:02Z */

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "core/log/log.h"
 #include "tests/support.h"
 
 #define STORE "store"

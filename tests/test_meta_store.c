@@ -3,7 +3,7 @@
  * wal.meta: two slots written in turn, of which a torn write never costs the one that counts;
  * and the thread that writes them.
  */
-#include "core/meta_coordinator.h"
+#include "core/store/meta_coordinator.h"
 
 #include <errno.h>
 #include <string.h>

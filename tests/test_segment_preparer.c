@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/segment_preparer: the next segments are ready before they are needed. */
-#include "core/segment_preparer.h"
+#include "core/segment/segment_preparer.h"
 
 #include <errno.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/segment_reader.h"
+#include "core/segment/segment_reader.h"
 #include "tests/support.h"
 
 #define SEGMENT "0000000001.wal"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/segment_reader.h"
+#include "core/segment/segment_reader.h"
 #include "tests/support.h"
 
 #define SEGMENT "0000000001.wal"

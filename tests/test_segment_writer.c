@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/segment_writer: what it leaves in the file is what the document says. */
-#include "core/segment_writer.h"
+#include "core/segment/segment_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/segment_reader.h"
-#include "core/store.h"
+#include "core/segment/segment_reader.h"
+#include "core/store/store.h"
 #include "tests/support.h"
 
 #define BLOCKS 4u

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/segment_reader.h"
+#include "core/segment/segment_reader.h"
 #include "tests/support.h"
 
 #define STORE "store"

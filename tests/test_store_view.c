@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A store that is looked at while a daemon writes to it and removes segments. */
-#include "core/store_view.h"
+#include "core/store/store_view.h"
 
 #include <errno.h>
 #include <fcntl.h>

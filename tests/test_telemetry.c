@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/telemetry.h"
+#include "core/base/telemetry.h"
 #include "fs/opstats.h"
 #include "tests/support.h"
 

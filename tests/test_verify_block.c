@@ -4,12 +4,12 @@
  * its own arithmetic. Each damage here is one that nothing but the check in question sees:
  * the checksums above it are made right again.
  */
-#include "core/verify_block.h"
+#include "core/verify/verify_block.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/checksum_short.h"
+#include "core/format/checksum_short.h"
 #include "tests/support.h"
 
 #define BLOCK_SIZE 16384u

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Verifying with several threads (core/verify_feed.c makes them with pthread_create):
+ * Verifying with several threads (core/verify/verify_feed.c makes them with pthread_create):
  * what is found, its order and its words are those of one thread.
  */
 #include <errno.h>

@@ -5,7 +5,7 @@
  *
  * Every integer is little-endian and wrapped in a struct, so that code which
  * forgets to convert one does not compile (the idea is systemd's le64_t).
- * Conversions and checksums are in core/format.h.
+ * Conversions and checksums are in core/format/format.h.
  */
 #ifndef WALFS_FORMAT_H
 #define WALFS_FORMAT_H

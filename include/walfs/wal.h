@@ -50,7 +50,7 @@
 #define WAL_FIXED_FRAME_MAX (1u << 20)		 /* the largest record with framing=fixed:N */
 #define WAL_WRITE_FRAME_MAX ((1u << 20) - 4096u) /* the largest with framing=write */
 
-struct wal_io; /* the system calls; core/io.h. NULL everywhere: the real ones */
+struct wal_io; /* the system calls; core/base/io.h. NULL everywhere: the real ones */
 
 /* How a store may have come to be what it is. The notices of wal_log_open() use the same words. */
 enum wal_hint {

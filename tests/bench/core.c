@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <walfs/wal.h>
 
-#include "core/segment_writer.h"
+#include "core/segment/segment_writer.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/bench_log.h"
 

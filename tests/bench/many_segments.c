@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <walfs/wal.h>
 
-#include "core/io.h"
+#include "core/base/io.h"
 #include "tests/bench/bench.h"
 
 #define BLOCK_BYTES 4096 /* the smallest */

@@ -15,7 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/telemetry.h"
+#include "core/base/telemetry.h"
 #include "tests/bench/bench.h"
 
 /* --- prefault: how a segment is made ready ------------------------------------- */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "tests/crash/victim.h"
 
 static struct victim victims[5];

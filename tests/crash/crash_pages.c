@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "tests/crash/run.h"
 
 static struct history first_history;

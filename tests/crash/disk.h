@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/io.h"
-#include "core/store.h"
+#include "core/base/io.h"
+#include "core/store/store.h"
 
 #define DISK_PAGE 4096u
 #define DISK_FILES_MAX 256u

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/meta_store.h"
+#include "core/store/meta_store.h"
 
 /* --- points ------------------------------------------------------------------ */
 

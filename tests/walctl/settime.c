@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <walfs/wal.h>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 /* Return: whether the last event was found; event is it, but for its payload. */
 static bool find_last(const char *file, struct wal_event *last, uint64_t *chain)

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a log: lock, recovery, threads; and closing it in order. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/direct.h"
+#include "core/log/log.h"
+
+/* How long an append waits before it has the recovery tried again that had no space. */
+#define RETRY_NS UINT64_C(200000000)
+
+#define DEFAULT_PREPARED 2u
+
+static void init_recovery(const struct wal_log *log, struct wal_recovery *rec)
+{
+	*rec = (struct wal_recovery){
+		.io = log->io,
+		.dirfd = log->dirfd,
+		.path = log->path,
+		.read_only = log->read_only,
+		.block_size = log->asked.block_size,
+		.segment_size = log->asked.segment_size,
+		.framing = log->asked.framing,
+		.notice = log->asked.notice,
+		.notice_ctx = log->asked.notice_ctx,
+	};
+}
+
+/* Is it sealed by now, as far as recovery is concerned, or known as damaged? */
+static bool is_settled(const struct wal_recovery *rec, uint32_t index)
+{
+	size_t i;
+
+	for (i = 0; i < rec->step_count; i++) {
+		if (rec->steps[i].kind == WAL_STEP_SEAL && rec->steps[i].index == index)
+			return false;
+	}
+	return index != rec->resume;
+}
+
+/* Takes over which segments there are and which of them are damaged. */
+static int take_segments(struct wal_log *log, const struct wal_recovery *rec)
+{
+	struct wal_log_entry *entry;
+	size_t i;
+	int err = 0;
+
+	wal_log_clear_entries(log);
+	for (i = 0; i < rec->list.count && !err; i++) {
+		err = wal_log_add_entry(log, rec->list.segments[i]);
+		if (!err)
+			log->entries[i].settled = is_settled(rec, rec->list.segments[i]);
+	}
+	for (i = 0; i < rec->damaged_count && !err; i++) {
+		entry = wal_log_find_entry(log, rec->damaged[i].index);
+		if (entry)
+			wal_log_damage_entry(log, entry, &rec->damaged[i].fault);
+	}
+	log->view_current = rec->last_unsealed;
+	return err;
+}
+
+static void meta_failed(void *ctx, int error)
+{
+	struct wal_log *log = ctx;
+
+	pthread_mutex_lock(&log->lock);
+	wal_log_fail(log, log->durable.segment, "writing wal.meta behind", error);
+	pthread_mutex_unlock(&log->lock);
+}
+
+static void meta_space_changed(void *ctx, int error)
+{
+	struct wal_log *log = ctx;
+
+	pthread_mutex_lock(&log->lock);
+	log->meta_no_space = error != 0;
+	pthread_mutex_unlock(&log->lock);
+	if (error)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%s: cannot be written now: %s; trying again", log->path,
+			       WAL_META_FILE, strerror(-error));
+	else
+		wal_log_notice(log, WAL_NOTICE_INFO, "%s/%s: can be written again", log->path,
+			       WAL_META_FILE);
+}
+
+/* wal.meta says that the log is open, and which incarnation, before anything is appended. */
+static int open_coordinator(struct wal_log *log, struct wal_error *error)
+{
+	struct wal_meta meta = log->meta;
+	struct wal_error why = {0};
+	int err;
+
+	if (log->coordinator_open)
+		return 0;
+	meta.clean = false;
+	err = wal_meta_coordinator_init(&log->coordinator, log->io, log->dirfd, &meta, &why);
+	if (err && why.code) /* R41: put there since the plan looked */
+		wal_error_set(error, err, "%s/%s: %s", log->path, WAL_META_FILE, why.text);
+	if (err)
+		return err;
+	log->coordinator.telemetry = &log->telemetry;
+	log->coordinator.failed = meta_failed;
+	log->coordinator.space_changed = meta_space_changed;
+	log->coordinator.ctx = log;
+	err = wal_meta_coordinator_start(&log->coordinator);
+	if (err)
+		wal_meta_coordinator_stop(&log->coordinator, false, true);
+	log->coordinator_open = err == 0;
+	return err;
+}
+
+/*
+ * R15: what is above D may be in the page cache alone, zeros behind the end included: if a
+ * recovery before this one could not sync what it wrote there, the disk has other bytes.
+ */
+static int make_true(const struct wal_recovery *rec, int fd)
+{
+	const struct wal_tail *tail = &rec->resume_tail;
+	const struct wal_durable *d = &rec->meta.durable;
+	bool covered = rec->has_meta && d->segment == rec->resume;
+	uint64_t zeros = (tail->offset + WAL_DIRECT_ALIGN - 1) / WAL_DIRECT_ALIGN;
+	int err;
+
+	if (rec->clean && covered && d->offset >= tail->offset)
+		return 0;
+	err = wal_recovery_make_true(rec, fd, rec->resume, tail);
+	return err ? err
+		   : wal_direct_zero(rec->io, fd, zeros * WAL_DIRECT_ALIGN,
+				     tail->meta.segment_bytes);
+}
+
+/* Return: 0 and a writer on the segment, whose descriptor was checked; or -errno. */
+static int open_to_resume(struct wal_log *log, const struct wal_recovery *rec,
+			  struct wal_segment_writer *w, struct wal_error *error)
+{
+	struct wal_segment_file file = {.dirfd = log->dirfd, .index = rec->resume};
+	struct wal_tail tail;
+	int err;
+
+	file.fd = wal_recovery_open_segment(rec, rec->resume, &rec->resume_file, error);
+	if (file.fd < 0)
+		return file.fd;
+	err = make_true(rec, file.fd);
+	if (err) {
+		close(file.fd);
+		return err;
+	}
+	err = wal_segment_writer_open_existing(w, log->io, &file, &tail);
+	if (!err && tail.offset != rec->resume_tail.offset) { /* not what was planned for */
+		wal_segment_writer_close(w, false);
+		err = -EUCLEAN;
+	}
+	return err;
+}
+
+static int resume(struct wal_log *log, const struct wal_recovery *rec, struct wal_error *error)
+{
+	struct wal_segment_writer w;
+	uint64_t lost_bytes; /* none: nothing was appended */
+	int err = open_to_resume(log, rec, &w, error);
+
+	if (err)
+		return err;
+	err = wal_segment_writer_has_fault(&w) ? wal_segment_writer_settle(&w, &lost_bytes)
+						: wal_segment_writer_touch(&w);
+	if (!err)
+		err = wal_segment_writer_make_durable(&w);
+	if (err) {
+		wal_segment_writer_close(&w, false);
+		return err;
+	}
+	w.telemetry = &log->telemetry;
+	wal_log_choose_io(log, &w);
+	log->writer = w;
+	log->writing = true;
+	log->resume_due = !rec->clean;
+	log->resume_bits = rec->bits;
+	wal_log_take_durable(log);
+	return 0;
+}
+
+static void count_recovery(struct wal_log *log, const struct wal_recovery *rec)
+{
+	size_t i;
+
+	wal_count(&log->telemetry, WAL_COUNT_DROPPED_BYTES, rec->next.dropped_bytes);
+	wal_count(&log->telemetry, WAL_COUNT_DROPPED_SEGMENTS, rec->next.dropped_segments);
+	for (i = 0; i < rec->damaged_count; i++)
+		wal_count_fault(&log->telemetry, rec->damaged[i].fault.kind);
+}
+
+static void preparing_changed(void *ctx, uint32_t segment, int error)
+{
+	struct wal_log *log = ctx;
+
+	if (error == -EEXIST)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s/%010" PRIu32 ".wal: is in the way of the next segment and is "
+			       "left alone; writing goes on when it was moved away",
+			       log->path, segment);
+	else if (error)
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s: the next segment cannot be prepared: %s; trying again",
+			       log->path, strerror(-error));
+	else
+		wal_log_notice(log, WAL_NOTICE_INFO, "%s: segments can be prepared again",
+			       log->path);
+}
+
+/*
+ * Lock held: others may look at what is started here. The threads around the writer.
+ * Return: 0 or -errno.
+ */
+static int start_workers(struct wal_log *log)
+{
+	struct wal_segment_preparer *p = &log->preparer;
+	struct wal_segment_shape shape = {.index = log->writer.header.index + 1,
+					  .block_size = log->meta.block_size,
+					  .file_bytes = log->meta.segment_bytes};
+	unsigned depth =
+		log->asked.prepare_segments ? log->asked.prepare_segments : DEFAULT_PREPARED;
+	int err;
+
+	p->io = log->io;
+	p->dirfd = log->dirfd;
+	p->telemetry = &log->telemetry;
+	p->changed = preparing_changed;
+	p->changed_ctx = log;
+	err = wal_segment_preparer_start(p, &shape, depth);
+	return err ? err : wal_segment_maintainer_start(log);
+}
+
+/*
+ * Only retention moves it: a removed segment that a power loss brought back does not make
+ * those behind it missing, and one that is missing stays so for who verifies.
+ */
+static uint32_t first_kept(const struct wal_recovery *rec)
+{
+	uint32_t first = rec->list.count ? rec->list.segments[0] : rec->next.index;
+	uint32_t last = rec->list.count ? wal_store_list_last(&rec->list) : rec->next.index;
+	uint32_t known = rec->has_meta ? rec->meta.first_segment : 0;
+
+	return known && known <= last ? known : first;
+}
+
+/* Lock held, dropped meanwhile. */
+static enum wal_retained retain(struct wal_log *log)
+{
+	enum wal_retained retained;
+
+	pthread_mutex_unlock(&log->lock);
+	retained = wal_log_retain(log);
+	pthread_mutex_lock(&log->lock);
+	return retained;
+}
+
+static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec,
+			   struct wal_error *error)
+{
+	return rec->resume ? resume(log, rec, error) : wal_log_begin_segment(log, &rec->next);
+}
+
+/*
+ * Lock held; dropped while segments are removed that need not be kept: what they free
+ * may be the space that is missing.
+ */
+static int begin_with_retention(struct wal_log *log, const struct wal_recovery *rec,
+				struct wal_error *error)
+{
+	enum wal_retained retained = WAL_RETAINED_MORE;
+	int err = begin_or_resume(log, rec, error);
+
+	if (wal_is_no_space(err)) /* what a segment that is there lacks is not known */
+		log->needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
+	while (wal_is_no_space(err) && retained == WAL_RETAINED_MORE) {
+		retained = retain(log);
+		if (retained != WAL_RETAINED_ALL)
+			err = begin_or_resume(log, rec, error);
+	}
+	return err;
+}
+
+/* Lock held; dropped now and then. */
+static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
+{
+	int err = wal_recovery_apply(rec, error);
+
+	if (err)
+		return err;
+	err = take_segments(log, rec);
+	log->meta.first_segment = first_kept(rec);
+	if (!err)
+		err = open_coordinator(log, error);
+	if (err && error->code)
+		return err;
+	if (err)
+		return wal_error_set(error, err, "%s/%s: cannot be written: %s%s", log->path,
+				     WAL_META_FILE, strerror(-err),
+				     err == -EROFS ? "; mount it with -o ro to read it" : "");
+	err = begin_with_retention(log, rec, error);
+	if (err && error->code)
+		return err;
+	if (err)
+		return wal_error_set(error, err, "%s: segment %" PRIu32 " cannot be %s: %s",
+				     log->path, rec->resume ? rec->resume : rec->next.index,
+				     rec->resume ? "gone on with" : "started", strerror(-err));
+	count_recovery(log, rec);
+	err = start_workers(log);
+	return err ? wal_error_set(error, err, "%s: no threads: %s", log->path, strerror(-err)) : 0;
+}
+
+/* Each plan knows all that is still to do, so the largest number is the whole of it. */
+static void owe(struct wal_log *log, const struct wal_recovery *rec)
+{
+	struct wal_owed *owed = &log->owed;
+
+	owed->bits |= rec->bits;
+	if (rec->next.dropped_segments > owed->dropped_segments)
+		owed->dropped_segments = rec->next.dropped_segments;
+	if (rec->next.dropped_bytes > owed->dropped_bytes)
+		owed->dropped_bytes = rec->next.dropped_bytes;
+}
+
+static void say_what_is_owed(const struct wal_log *log, struct wal_recovery *rec)
+{
+	rec->bits |= log->owed.bits;
+	rec->next.recovery |= log->owed.bits;
+	rec->next.dropped_segments = log->owed.dropped_segments;
+	rec->next.dropped_bytes = log->owed.dropped_bytes;
+}
+
+/*
+ * Looking for what is to be done can read a whole segment, in the thread that serves all
+ * others: not while it is known that there is no space for the result.
+ */
+static bool is_still_full(const struct wal_log *log)
+{
+	return log->io->free_bytes(log->io, log->dirfd) < log->needed_bytes;
+}
+
+/* Lock held; dropped while segments are removed that need not be kept. */
+static bool may_have_space(struct wal_log *log)
+{
+	enum wal_retained retained = WAL_RETAINED_MORE;
+	bool full = is_still_full(log);
+
+	while (full && retained == WAL_RETAINED_MORE) {
+		retained = retain(log);
+		full = retained == WAL_RETAINED_ALL || is_still_full(log);
+	}
+	return !full;
+}
+
+static int plan_and_go_on(struct wal_log *log)
+{
+	struct wal_recovery rec;
+	struct wal_error error;
+	int err;
+
+	if (!may_have_space(log))
+		return -ENOSPC;
+	init_recovery(log, &rec);
+	rec.notice = NULL; /* the plan was told at the start */
+	err = wal_recovery_plan(&rec, &error);
+	rec.notice = log->asked.notice;
+	if (!err) {
+		owe(log, &rec);
+		say_what_is_owed(log, &rec);
+		err = go_on(log, &rec, &error);
+	}
+	wal_recovery_destroy(&rec);
+	return err;
+}
+
+/* An append came while there was no segment to append to. Lock held; dropped now and then. */
+int wal_log_try_again(struct wal_log *log)
+{
+	uint64_t now = log->io->now_ns(log->io);
+	int err;
+
+	if (log->retrying || (now < log->retry_ns && log->retry_ns - now <= RETRY_NS))
+		return -ENOSPC;
+	log->retrying = true;
+	err = plan_and_go_on(log);
+	log->retrying = false;
+	log->retry_ns = log->io->now_ns(log->io) + RETRY_NS;
+	if (err && !wal_is_no_space(err))
+		wal_log_fail(log, log->durable.segment, "recovery", err);
+	if (err)
+		return wal_is_no_space(err) ? err : -EROFS;
+	log->pending = false;
+	wal_log_notice(log, WAL_NOTICE_INFO, "%s: there is space again; writing goes on",
+		       log->path);
+	return log->failed ? -EROFS : 0; /* meanwhile, when the lock was not held */
+}
+
+/* The log as recovery would leave it, without what it would set aside. */
+static int open_read_only(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
+{
+	size_t i;
+
+	if (rec->is_new)
+		return wal_error_set(error, -ENOENT,
+				     "%s: not a walfs store; without -o ro it becomes one",
+				     log->path);
+	for (i = 0; i < rec->step_count; i++) {
+		if (rec->steps[i].kind == WAL_STEP_SET_ASIDE)
+			wal_store_list_remove(&rec->list, rec->steps[i].index);
+	}
+	return take_segments(log, rec);
+}
+
+static int open_for_writing(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
+{
+	int err;
+
+	pthread_mutex_lock(&log->lock); /* a thread that is started may fail the log at once */
+	err = go_on(log, rec, error);
+	pthread_mutex_unlock(&log->lock);
+	if (wal_is_no_space(err) && !rec->is_new) { /* R11 */
+		owe(log, rec);
+		log->pending = true;
+		wal_log_notice(log, WAL_NOTICE_ERROR,
+			       "%s; appends fail until there is space, reading works", error->text);
+		err = log->entries ? 0 : take_segments(log, rec);
+	}
+	if (err)
+		return err;
+	return wal_committer_start(log, log->asked.sync_interval_ms);
+}
+
+static int recover_and_open(struct wal_log *log, struct wal_error *error)
+{
+	struct wal_recovery rec;
+	int err;
+
+	init_recovery(log, &rec);
+	err = wal_recovery_plan(&rec, error);
+	log->meta = rec.meta;
+	log->durable = rec.meta.durable;
+	if (!err)
+		log->record_limit = wal_segment_record_limit(rec.meta.block_size,
+							     rec.meta.segment_bytes);
+	if (!err)
+		err = log->read_only ? open_read_only(log, &rec, error)
+				     : open_for_writing(log, &rec, error);
+	wal_recovery_destroy(&rec);
+	return err;
+}
+
+static bool options_are_possible(const struct wal_log_options *options, struct wal_error *error)
+{
+	uint32_t block = options->block_size;
+
+	if (block && (block < UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MIN ||
+		      block > UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MAX || (block & (block - 1)))) {
+		wal_error_set(error, -EINVAL,
+			      "block_size %" PRIu32 ": give a power of two from 4K to 16M", block);
+		return false;
+	}
+	if (options->prepare_segments > WAL_PREPARE_MAX) {
+		wal_error_set(error, -EINVAL, "prepare %" PRIu32 ": give 1 to %u",
+			      options->prepare_segments, WAL_PREPARE_MAX);
+		return false;
+	}
+	if (options->segment_size > WAL_SEGMENT_SIZE_MAX) {
+		wal_error_set(error, -EINVAL, "segment_size %" PRIu64 ": at most 4G",
+			      options->segment_size);
+		return false;
+	}
+	return true;
+}
+
+static struct wal_log *new_log(const struct wal_log_options *options)
+{
+	struct wal_log *log = calloc(1, sizeof(*log));
+
+	if (!log)
+		return NULL;
+	log->path = strdup(options->path);
+	if (!log->path) {
+		free(log);
+		return NULL;
+	}
+	log->io = wal_io_or_system(options->io);
+	log->asked = *options;
+	log->asked.path = log->path;
+	log->read_only = options->read_only;
+	log->dirfd = -1;
+	log->writer.fd = -1;
+	log->committer.last = &log->committer.first;
+	pthread_mutex_init(&log->lock, NULL);
+	wal_shared_files_init(&log->files, options->read_files);
+	return log;
+}
+
+static void free_log(struct wal_log *log)
+{
+	wal_log_clear_entries(log);
+	if (log->dirfd >= 0)
+		close(log->dirfd); /* and with it the lock on the store */
+	wal_shared_files_destroy(&log->files);
+	pthread_mutex_destroy(&log->lock);
+	free(log->path);
+	free(log);
+}
+
+int wal_log_open(const struct wal_log_options *options, struct wal_log **result,
+		 struct wal_error *error)
+{
+	struct wal_error unused;
+	struct wal_log *log;
+	int err;
+
+	*result = NULL;
+	error = error ? error : &unused;
+	*error = (struct wal_error){0};
+	if (!options_are_possible(options, error))
+		return error->code;
+	log = new_log(options);
+	if (!log)
+		return wal_error_set(error, -ENOMEM, "no memory");
+	log->dirfd = wal_store_lock(log->io, log->path, log->read_only, error);
+	err = log->dirfd < 0 ? log->dirfd : recover_and_open(log, error);
+	if (err) {
+		if (error->code == 0)
+			wal_error_set(error, err, "%s: cannot be opened: %s", log->path,
+				      strerror(-err));
+		error->code = err;
+		wal_segment_maintainer_stop(log);
+		wal_segment_preparer_stop(&log->preparer);
+		if (log->writing)
+			wal_segment_writer_close(&log->writer, false);
+		if (log->coordinator_open)
+			wal_meta_coordinator_stop(&log->coordinator, false, true);
+		free_log(log);
+		return err;
+	}
+	if (!log->read_only)
+		wal_log_tell_copy_on_write(log);
+	*result = log;
+	return 0;
+}
+
+/* The end of the log is durable, and wal.meta says so. */
+static int close_in_order(struct wal_log *log)
+{
+	struct wal_durable end;
+	int err;
+
+	pthread_mutex_lock(&log->lock);
+	err = log->failed;
+	pthread_mutex_unlock(&log->lock);
+	if (log->writing) {
+		int synced = wal_segment_writer_close(&log->writer, !err);
+
+		err = err ? err : synced;
+	}
+	end = wal_log_end(log);
+	if (!err && log->coordinator_open)
+		wal_meta_coordinator_publish(&log->coordinator, &end);
+	return err;
+}
+
+/* What found no space is for the next opening to do: after a clean close nothing is. */
+static bool has_work_left(const struct wal_log *log)
+{
+	return log->pending || log->maintainer.left_unsealed || log->writer.leftover_end;
+}
+
+int wal_log_close(struct wal_log *log)
+{
+	int err = 0, written = 0;
+
+	if (!log)
+		return 0;
+	wal_committer_stop(log);
+	wal_segment_maintainer_stop(log); /* seals what was closed */
+	wal_segment_preparer_stop(&log->preparer);
+	if (!log->read_only) {
+		err = close_in_order(log);
+		if (log->coordinator_open)
+			written = wal_meta_coordinator_stop(&log->coordinator,
+							    !err && !has_work_left(log), false);
+	}
+	free_log(log);
+	return wal_public_error(err ? err : written);
+}

@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a segment: what is it, is it sealed, is it whole as far as its headers say? */
+#include "core/segment/segment_reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/io.h"
+
+/* --- opening -------------------------------------------------------------------- */
+
+/* After its header area was read: a file is cut before it is sealed, never after. */
+static int look_at_file(struct wal_segment_reader *r)
+{
+	struct stat st;
+
+	if (fstat(r->fd, &st))
+		return wal_reader_io_fault(r, 0, -errno);
+	if (!S_ISREG(st.st_mode))
+		return wal_reader_fault(r, WAL_FAULT_NOT_A_FILE, WAL_NO_BLOCK, 0, "%s", "");
+	r->file_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int open_file(struct wal_segment_reader *r, int dirfd, const char *name, unsigned flags)
+{
+	const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	struct stat st;
+
+	/* Looked at before it is opened: opening a device can have effects. */
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return wal_reader_io_fault(r, 0, -errno);
+	if (!S_ISREG(st.st_mode))
+		return wal_reader_fault(r, WAL_FAULT_NOT_A_FILE, WAL_NO_BLOCK, 0, "%s", "");
+	if (flags & WAL_READ_DIRECT)
+		r->fd = openat(dirfd, name, how | O_DIRECT);
+	r->direct = r->fd >= 0;
+	if (r->fd < 0)
+		r->fd = openat(dirfd, name, how);
+	return r->fd < 0 ? wal_reader_io_fault(r, 0, -errno) : 0;
+}
+
+static int read_header_area(struct wal_segment_reader *r)
+{
+	ssize_t n = wal_pread_full(r->fd, r->area, WAL_HEADER_AREA, 0);
+
+	if (n < 0)
+		return wal_reader_io_fault(r, 0, (int)n);
+	if (n < (ssize_t)WAL_HEADER_AREA)
+		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, WAL_NO_BLOCK, (uint64_t)n,
+					"%zd bytes, not even a header area", n);
+	return 0;
+}
+
+static void info_from_header(struct wal_segment_reader *r)
+{
+	struct wal_segment_info *info = &r->info;
+
+	info->index = r->header.index;
+	info->first_event = r->header.first_event_id;
+	info->block_size = r->header.block_size;
+	info->file_bytes = r->file_bytes;
+	info->created_ns = r->header.created_ns;
+	info->closed_ns = r->header.closed_ns;
+	info->prev_chain = r->header.prev_chain;
+	info->header_checksum = r->header.checksum;
+	info->sealed_by_recovery = r->header.compat & WAL_COMPAT_SEALED_BY_RECOVERY;
+	info->event_count = r->header.event_count;
+	info->last_event = info->first_event + info->event_count - 1;
+	info->block_count = r->header.block_count;
+}
+
+static void info_from_meta(struct wal_segment_reader *r, const struct wal_meta_record *meta)
+{
+	memcpy(r->info.log, meta->log, sizeof(r->info.log));
+	r->info.incarnation = meta->incarnation;
+	r->info.recovery = meta->recovery;
+	r->info.dropped_bytes = meta->dropped_bytes;
+	r->info.framing = meta->framing;
+}
+
+static void info_from_tail(struct wal_segment_reader *r)
+{
+	const struct wal_tail *tail = &r->tail;
+
+	r->info.event_count = tail->event_count;
+	r->info.last_event = tail->next_event - 1;
+	r->info.block_count = tail->block + 1;
+	r->info.payload_bytes = tail->payload_bytes;
+	r->info.last_ns = tail->event_count ? tail->last_ns : r->header.created_ns;
+	r->info.chain = tail->chain;
+	info_from_meta(r, &tail->meta);
+}
+
+/* Marks the segment damaged and keeps the fault; what is whole stays readable. */
+static void mark_damaged(struct wal_segment_reader *r)
+{
+	r->info.state = WAL_DAMAGED;
+	r->info.fault = r->fault;
+}
+
+/* Block 0 begins with the segment record. */
+static int info_from_first_block(struct wal_segment_reader *r)
+{
+	struct wal_meta_record meta;
+	struct wal_found found;
+	int err = wal_reader_load_block(r, 0);
+
+	if (err)
+		return err;
+	if (wal_record_parse(r->block + WAL_BLOCK_HEADER, 0, r->start.used_bytes,
+			     r->header.prev_chain, r->header.first_event_id, 0, true, &found) ||
+	    !(found.flags & WAL_EVENT_META) ||
+	    wal_meta_record_decode(found.payload, found.size, r->header.block_size, &meta) ||
+	    meta.kind != WAL_META_SEGMENT)
+		return wal_reader_fault(r, WAL_FAULT_META, 0, WAL_HEADER_AREA + WAL_BLOCK_HEADER,
+					"%s", "");
+	info_from_meta(r, &meta);
+	return 0;
+}
+
+/* The last block gives the payload's size, the last time and the chain. */
+static int info_from_last_block(struct wal_segment_reader *r, uint32_t block)
+{
+	struct wal_found found;
+	uint32_t at;
+	int err = wal_reader_load_block(r, block);
+
+	if (err)
+		return err;
+	r->info.payload_bytes = r->start.payload_offset;
+	r->info.last_ns = r->start.first_timestamp_ns;
+	r->info.chain = r->start.chain;
+	for (at = 0; at < r->start.used_bytes; at += found.span) {
+		if (wal_record_parse(r->block + WAL_BLOCK_HEADER, at, r->start.used_bytes, 0, 0,
+				     r->info.last_ns, false, &found))
+			return wal_reader_fault(r, WAL_FAULT_EVENT_FIELD, block,
+						wal_block_offset(r->header.block_size, block) +
+							WAL_BLOCK_HEADER + at,
+						"%s", "");
+		r->info.last_ns = found.timestamp_ns;
+		if (!(found.flags & WAL_EVENT_META))
+			r->info.payload_bytes += found.size;
+	}
+	return 0;
+}
+
+/* Where the last block is bad, the last good one says how much there is to read. */
+static int info_from_blocks(struct wal_segment_reader *r)
+{
+	uint32_t block = r->header.block_count - 1;
+	struct wal_fault first = {0};
+	int err, worse;
+
+	err = info_from_first_block(r);
+	first = r->fault;
+	worse = info_from_last_block(r, block);
+	if (worse && !err) {
+		err = worse;
+		first = r->fault;
+	}
+	while (worse && block > 0)
+		worse = info_from_last_block(r, --block);
+	r->fault = first;
+	return err;
+}
+
+/* The two headers of a segment, and what is wrong with each. */
+struct headers {
+	struct wal_segment_header active;
+	struct wal_segment_header seal;
+	enum wal_fault_kind active_kind;
+	enum wal_fault_kind seal_kind; /* of what is not all zero */
+	bool has_seal;
+};
+
+/* Do the two headers of a sealed segment tell one story? */
+static bool headers_agree(const struct headers *h)
+{
+	return h->active.index == h->seal.index && h->active.block_size == h->seal.block_size &&
+	       h->active.first_event_id == h->seal.first_event_id &&
+	       h->active.created_ns == h->seal.created_ns &&
+	       h->active.prev_chain == h->seal.prev_chain;
+}
+
+/* What a believed seal header adds; the rest is the active header's, if that holds. */
+static struct wal_segment_header sealed_header(const struct headers *h)
+{
+	struct wal_segment_header header = h->seal;
+
+	if (h->active_kind)
+		return header;
+	header.index = h->active.index;
+	header.block_size = h->active.block_size;
+	header.first_event_id = h->active.first_event_id;
+	header.created_ns = h->active.created_ns;
+	header.prev_chain = h->active.prev_chain;
+	return header;
+}
+
+static int check_reserved(struct wal_segment_reader *r)
+{
+	uint32_t at = wal_header_area_reserved(r->area);
+
+	return at ? wal_reader_fault(r, WAL_FAULT_RESERVED, WAL_NO_BLOCK, at, "%s", "") : 0;
+}
+
+static int check_headers(struct wal_segment_reader *r, const struct headers *h)
+{
+	if (h->active_kind)
+		return wal_reader_fault(r, h->active_kind, WAL_NO_BLOCK, WAL_ACTIVE_HEADER_OFFSET,
+					"active header");
+	if (headers_agree(h))
+		return 0;
+	return wal_reader_fault(r, WAL_FAULT_HEADER_MISMATCH, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET,
+				"%s", "");
+}
+
+/* A believed seal header: does everything else agree with it? */
+static int check_seal(struct wal_segment_reader *r, const struct headers *h)
+{
+	const void *disk = r->area + WAL_SEAL_HEADER_OFFSET;
+	uint64_t expected = wal_block_offset(r->header.block_size, r->header.block_count);
+	int headers = check_headers(r, h);
+	struct wal_fault fault = r->fault;
+	int blocks = info_from_blocks(r);
+
+	if (r->file_bytes < expected)
+		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, WAL_NO_BLOCK, r->file_bytes,
+					"%" PRIu64 " bytes, the seal header says %" PRIu64,
+					r->file_bytes, expected);
+	r->info.file_bytes = expected;
+	if (headers) {
+		r->fault = fault;
+		return headers;
+	}
+	if (blocks)
+		return blocks;
+	if (!wal_segment_header_check_seal(disk, r->info.chain))
+		return wal_reader_fault(r, WAL_FAULT_HEADER_CHECKSUM, WAL_NO_BLOCK,
+					WAL_SEAL_HEADER_OFFSET, "seal header");
+	return check_reserved(r);
+}
+
+static int keep_block(void *ctx, const struct wal_block_header *header,
+		      const struct wal_disk_block_header *disk, const uint8_t *stored)
+{
+	struct wal_segment_reader *r = ctx;
+	void *grown;
+
+	(void)disk;
+	(void)stored;
+	if ((r->blocks_count & (r->blocks_count + 1)) == 0) { /* 0, 1, 3, 7 ...: full */
+		grown = realloc(r->blocks, (2 * (size_t)r->blocks_count + 1) * sizeof(*r->blocks));
+		if (!grown)
+			return -ENOMEM;
+		r->blocks = grown;
+	}
+	r->blocks[r->blocks_count++] = *header;
+	return 0;
+}
+
+/* R40: what no segment can have is not looked at, so that it takes no time, however much it is. */
+static void cut_to_limit(struct wal_segment_reader *r)
+{
+	uint64_t bytes = r->file_bytes;
+
+	if (bytes <= WAL_SEGMENT_SIZE_MAX)
+		return;
+	r->file_bytes = WAL_SEGMENT_SIZE_MAX;
+	if (r->live)
+		return;
+	wal_reader_fault(r, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, WAL_SEGMENT_SIZE_MAX,
+			 "%" PRIu64 " bytes, no segment is that long", bytes);
+	mark_damaged(r);
+}
+
+static int walk_to(struct wal_segment_reader *r, uint64_t file_bytes)
+{
+	const struct wal_walk_source source = {.fd = r->fd,
+					       .file_bytes = file_bytes,
+					       .header = &r->header,
+					       .ctx = r,
+					       .block = keep_block};
+
+	r->blocks_count = 0;
+	return wal_walk(&source, &r->tail);
+}
+
+/* R33: the disk does not give a block back. The events in front of that are there all the same. */
+static int walk(struct wal_segment_reader *r)
+{
+	int err = walk_to(r, r->file_bytes);
+	uint64_t bad = wal_block_offset(r->header.block_size, r->tail.block);
+
+	if (err == -EUCLEAN || !wal_is_media_error(err) || walk_to(r, bad))
+		return err;
+	wal_reader_io_fault(r, bad, err);
+	mark_damaged(r);
+	return 0;
+}
+
+static int open_unsealed(struct wal_segment_reader *r, const struct wal_tail *tail)
+{
+	int err = 0;
+
+	r->sealed = false;
+	r->live = tail != NULL;
+	r->info.state = WAL_ACTIVE;
+	cut_to_limit(r);
+	info_from_header(r);
+	if (tail)
+		r->tail = *tail;
+	else
+		err = walk(r);
+	if (err == -EUCLEAN)
+		return wal_reader_fault(
+			r,
+			r->tail.stop == WAL_FAULT_TOO_SHORT ? WAL_FAULT_TOO_SHORT : WAL_FAULT_META,
+			0, WAL_HEADER_AREA, "%s", wal_fault_kind_name(r->tail.stop));
+	if (err)
+		return err == -ENOMEM ? err : wal_reader_io_fault(r, WAL_HEADER_AREA, err);
+	info_from_tail(r);
+	if (check_reserved(r))
+		mark_damaged(r);
+	return 0;
+}
+
+/* Does the walk reach every event that the seal header counts? Then the file is not short. */
+static bool walk_reaches_all(const struct wal_segment_reader *r, const struct headers *h)
+{
+	struct wal_walk_source source = {
+		.fd = r->fd, .file_bytes = r->file_bytes, .header = &h->active};
+	struct wal_tail tail;
+
+	return wal_walk(&source, &tail) == 0 && tail.event_count >= h->seal.event_count;
+}
+
+/*
+ * The checksum of a seal header is seeded with the chain in the last block's header.
+ * Where that cannot be had (the file is too short, or that header is the damage), the
+ * active header must bear the seal header out.
+ */
+static bool seal_is_believed(struct wal_segment_reader *r, const struct headers *h)
+{
+	const struct wal_segment_header header = sealed_header(h);
+	uint64_t end = wal_block_offset(header.block_size, header.block_count);
+	uint8_t bytes[WAL_DIRECT_ALIGN] __attribute__((aligned(WAL_DIRECT_ALIGN)));
+	bool borne_out = !h->active_kind && headers_agree(h);
+	struct wal_block_header last;
+
+	if (r->file_bytes < end)
+		return borne_out && !walk_reaches_all(r, h);
+	if (wal_pread_full(r->fd, bytes, sizeof(bytes), (off_t)(end - header.block_size)) !=
+		    (ssize_t)sizeof(bytes) ||
+	    wal_block_header_decode((const void *)bytes, header.prev_chain, header.block_size,
+				    header.block_count - 1, &last))
+		return borne_out;
+	return wal_segment_header_check_seal((const void *)(r->area + WAL_SEAL_HEADER_OFFSET),
+					     last.chain);
+}
+
+/* The version of a seal header is not believed: its checksum cannot be known then. */
+static enum wal_fault_kind decode_seal(struct wal_segment_reader *r, struct headers *h)
+{
+	enum wal_fault_kind kind = wal_segment_header_decode(
+		(const void *)(r->area + WAL_SEAL_HEADER_OFFSET), WAL_STATE_SEALED, &h->seal);
+
+	if (kind == WAL_FAULT_VERSION || (kind == WAL_FAULT_NONE && !seal_is_believed(r, h)))
+		return WAL_FAULT_HEADER_CHECKSUM;
+	return kind;
+}
+
+static void decode_headers(struct wal_segment_reader *r, struct headers *h)
+{
+	const uint8_t *seal = r->area + WAL_SEAL_HEADER_OFFSET;
+
+	*h = (struct headers){.has_seal = !wal_is_zero(seal, sizeof(h->seal))};
+	h->active_kind = wal_segment_header_decode(
+		(const void *)(r->area + WAL_ACTIVE_HEADER_OFFSET), WAL_STATE_ACTIVE, &h->active);
+	if (h->active_kind != WAL_FAULT_VERSION && h->has_seal)
+		h->seal_kind = decode_seal(r, h);
+}
+
+/* A seal header that is not one may be half written at this moment: it changes soon then. */
+#define SEAL_LOOKS 3
+
+static bool seal_changes(struct wal_segment_reader *r)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	uint8_t seen[sizeof(struct wal_disk_segment_header)];
+	uint8_t *seal = r->area + WAL_SEAL_HEADER_OFFSET;
+	int i;
+
+	memcpy(seen, seal, sizeof(seen));
+	for (i = 0; i < SEAL_LOOKS; i++) {
+		nanosleep(&pause, NULL);
+		if (read_header_area(r))
+			return false;
+		if (memcmp(seen, seal, sizeof(seen)) != 0)
+			return true;
+	}
+	return false;
+}
+
+static int open_sealed(struct wal_segment_reader *r, const struct headers *h)
+{
+	info_from_header(r);
+	r->info.state = WAL_SEALED;
+	r->sealed = true;
+	if (check_seal(r, h))
+		mark_damaged(r);
+	return 0;
+}
+
+/* A seal header that cannot be believed: what the walk reaches is still there. */
+static int open_seal_lost(struct wal_segment_reader *r, enum wal_fault_kind kind)
+{
+	int err = open_unsealed(r, NULL);
+
+	if (err)
+		return err;
+	wal_reader_fault(r, kind, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET, "seal header");
+	mark_damaged(r);
+	return 0;
+}
+
+void wal_segment_reader_salvage(struct wal_segment_reader *r)
+{
+	uint32_t size = r->header.block_size, block, last = 0;
+
+	if (r->sealed || r->live || r->salvaged ||
+	    (r->tail.behind_end == r->tail.offset && r->info.fault.kind != WAL_FAULT_IO))
+		return;
+	for (block = r->tail.block + 1; wal_block_offset(size, block) + size <= r->file_bytes;
+	     block++) {
+		if (!wal_reader_load_block(r, block))
+			last = block;
+	}
+	r->info.state = WAL_DAMAGED;
+	if (!last)
+		return;
+	r->salvaged = last + 1;
+	r->info.block_count = r->salvaged;
+	if (info_from_last_block(r, last) == 0)
+		r->info.last_event = r->start.first_event_id + r->start.event_count - 1;
+	r->info.event_count = (uint32_t)(r->info.last_event - r->info.first_event + 1);
+}
+
+static int check_index(struct wal_segment_reader *r, uint32_t index)
+{
+	if (!index || r->header.index == index)
+		return 0;
+	r->info.index = index;
+	return wal_reader_fault(r, WAL_FAULT_INDEX, WAL_NO_BLOCK, 8, "segment %" PRIu32,
+				r->header.index);
+}
+
+/* tail: where an active segment ends, or NULL: find out. */
+static int parse_header_area(struct wal_segment_reader *r, uint32_t index,
+			     const struct wal_tail *tail)
+{
+	struct headers h;
+	bool sealed;
+	int err;
+
+	decode_headers(r, &h);
+	if (h.has_seal && h.seal_kind && !tail && seal_changes(r))
+		decode_headers(r, &h);
+	if (h.active_kind == WAL_FAULT_VERSION)
+		return wal_reader_fault(r, WAL_FAULT_VERSION, WAL_NO_BLOCK, 4,
+					"version %u, features %#x", r->area[4], r->area[5]);
+	sealed = h.has_seal && !h.seal_kind;
+	if (h.active_kind && !sealed)
+		return wal_reader_fault(r, h.active_kind, WAL_NO_BLOCK, 0, "%s", "active header");
+	r->header = sealed ? sealed_header(&h) : h.active;
+	err = check_index(r, index);
+	if (!err) {
+		wal_segment_reader_rest(r); /* the block it has may be of another size */
+		err = wal_reader_make_block(r);
+	}
+	if (err)
+		return err;
+	if (!h.has_seal || (tail && !sealed)) /* with a tail: what is half written, if anything */
+		return open_unsealed(r, tail);
+	return sealed ? open_sealed(r, &h) : open_seal_lost(r, h.seal_kind);
+}
+
+static void reset_cursors(struct wal_segment_reader *r)
+{
+	r->cursor = (struct wal_cursor){0};
+	r->payload_cursor = (struct wal_cursor){0};
+	r->payload_at = 0;
+}
+
+static struct wal_segment_reader *new_reader(uint32_t index)
+{
+	struct wal_segment_reader *r = calloc(1, sizeof(*r));
+	void *area;
+
+	if (!r)
+		return NULL;
+	if (posix_memalign(&area, WAL_DIRECT_ALIGN, WAL_HEADER_AREA)) {
+		free(r);
+		return NULL;
+	}
+	r->area = area;
+	r->fd = -1;
+	r->loaded = WAL_NO_BLOCK;
+	r->info.index = index;
+	return r;
+}
+
+/* err: of opening its file. The reader is the caller's, or gone. */
+static int begin_reading(struct wal_segment_reader *r, const struct wal_tail *tail, int err,
+			 struct wal_segment_reader **reader, struct wal_fault *fault)
+{
+	if (!err)
+		err = read_header_area(r);
+	if (!err)
+		err = look_at_file(r);
+	if (!err)
+		err = parse_header_area(r, r->info.index, tail);
+	if (err) {
+		if (fault)
+			*fault = r->fault;
+		wal_segment_reader_close(r);
+		return err;
+	}
+	reset_cursors(r);
+	*reader = r;
+	return 0;
+}
+
+static void no_fault_yet(uint32_t index, struct wal_fault *fault)
+{
+	if (fault)
+		*fault = (struct wal_fault){.segment = index, .block = WAL_NO_BLOCK};
+}
+
+int wal_segment_reader_open(const struct wal_io *io, int dirfd, const char *name, uint32_t index,
+			    unsigned flags, struct wal_segment_reader **reader,
+			    struct wal_fault *fault)
+{
+	struct wal_segment_reader *r = new_reader(index);
+
+	(void)io;
+	*reader = NULL;
+	no_fault_yet(index, fault);
+	if (!r)
+		return -ENOMEM;
+	return begin_reading(r, NULL, open_file(r, dirfd, name, flags), reader, fault);
+}
+
+int wal_segment_reader_open_live(int fd, uint32_t index, const struct wal_tail *tail,
+				 struct wal_segment_reader **reader, struct wal_fault *fault)
+{
+	struct wal_segment_reader *r = new_reader(index);
+
+	*reader = NULL;
+	no_fault_yet(index, fault);
+	if (!r) {
+		close(fd);
+		return -ENOMEM;
+	}
+	r->fd = fd;
+	return begin_reading(r, tail, 0, reader, fault);
+}
+
+void wal_segment_reader_close(struct wal_segment_reader *r)
+{
+	if (!r)
+		return;
+	if (r->shared)
+		wal_shared_file_put(r->shared);
+	else if (r->fd >= 0)
+		close(r->fd);
+	free(r->area);
+	free(r->block);
+	free(r->blocks);
+	free(r);
+}
+
+int wal_segment_reader_share(struct wal_segment_reader *r, struct wal_shared_files *files)
+{
+	int err = wal_shared_file_get(files, r->fd, &r->shared);
+
+	r->fd = err ? -1 : r->shared->fd;
+	return err;
+}
+
+void wal_segment_reader_rest(struct wal_segment_reader *r)
+{
+	free(r->block);
+	r->block = NULL;
+	r->loaded = WAL_NO_BLOCK;
+}
+
+const struct wal_segment_info *wal_segment_reader_info(const struct wal_segment_reader *r)
+{
+	return &r->info;
+}
+
+const struct wal_fault *wal_segment_reader_fault(const struct wal_segment_reader *r)
+{
+	return &r->fault;
+}
+
+bool wal_segment_reader_is_direct(const struct wal_segment_reader *r)
+{
+	return r->direct;
+}
+
+void wal_segment_reader_set_tail(struct wal_segment_reader *r, const struct wal_tail *tail)
+{
+	/* Blocks from the old tail on have more in them now. */
+	if (r->loaded != WAL_NO_BLOCK && r->loaded >= r->tail.block)
+		r->loaded = WAL_NO_BLOCK;
+	r->tail = *tail;
+	info_from_tail(r);
+}
+
+int wal_segment_reader_reload(struct wal_segment_reader *r)
+{
+	int err = read_header_area(r);
+
+	if (!err)
+		err = look_at_file(r);
+	return err ? err : parse_header_area(r, r->info.index, NULL);
+}
