@@ -89,6 +89,7 @@ void state_torn_header_of_the_next_block(const char *store);
 void state_cut_but_not_sealed(const char *store);
 void state_seal_header_damaged(const char *store);
 void state_seal_header_damaged_with_successor(const char *store);
+void state_reserved_byte(const char *store);
 void state_seal_of_no_index(const char *store);
 void state_seal_of_another_index(const char *store);
 void state_seal_of_the_largest_index(const char *store);

@@ -231,6 +231,15 @@ void state_seal_header_damaged_with_successor(const char *store)
 	state_put(store, &state_two);
 }
 
+/* Of the area that is kept for a signature. The segment is not sealed. */
+void state_reserved_byte(const char *store)
+{
+	state_begin(200);
+	state_set_durable(store, &state_one);
+	state_one.bytes[1024] = 1;
+	state_put(store, &state_one);
+}
+
 /*
  * Segment 1 sealed, D at its event 20; then somebody gave the seal header another index, and the
  * checksum that fits it. Segment 2 goes on from 1.

@@ -100,7 +100,7 @@ static const struct {
 	{"sealed and too long, with zeros", "0000000001.wal"},	   /* cut */
 };
 
-START_TEST(a_file_with_a_second_name_is_not_written_to)
+START_TEST(R41_a_file_with_a_second_name_is_not_written_to)
 {
 	build(written_to[_i].state);
 	ck_ok(link(in_store(written_to[_i].file), test_path("second")));
@@ -209,7 +209,7 @@ static void expect_the_secret_kept(void)
 /* Those that are written to, and not at the look already: wal.meta comes below. */
 #define RACES ((int)(sizeof(written_to) / sizeof(written_to[0])) - 1)
 
-START_TEST(a_segment_that_is_swapped_meanwhile_is_neither_changed_nor_copied)
+START_TEST(R42_a_segment_swapped_meanwhile_is_neither_changed_nor_copied)
 {
 	build(written_to[_i + 1].state);
 	swap_when_opened(written_to[_i + 1].file, false);
@@ -254,10 +254,10 @@ int main(void)
 	TCase *t = test_case(suite, "foreign_store", 20);
 
 	tcase_add_checked_fixture(t, begin, end);
-	tcase_add_loop_test(t, a_file_with_a_second_name_is_not_written_to, 0, RACES + 1);
+	tcase_add_loop_test(t, R41_a_file_with_a_second_name_is_not_written_to, 0, RACES + 1);
 	tcase_add_test(t, a_sealed_segment_may_have_any_number_of_names);
 	tcase_add_test(t, a_bad_wal_meta_with_a_second_name_is_moved_away);
-	tcase_add_loop_test(t, a_segment_that_is_swapped_meanwhile_is_neither_changed_nor_copied, 0,
+	tcase_add_loop_test(t, R42_a_segment_swapped_meanwhile_is_neither_changed_nor_copied, 0,
 			    RACES);
 	tcase_add_loop_test(t, a_segment_that_gets_a_second_name_meanwhile_is_refused, 0, RACES);
 	tcase_add_test(t, a_wal_meta_that_is_swapped_meanwhile_is_not_changed);

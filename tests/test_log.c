@@ -348,7 +348,7 @@ START_TEST(a_read_only_look_at_nothing_is_an_error_and_makes_nothing)
 }
 END_TEST
 
-START_TEST(a_read_only_file_system_names_the_option)
+START_TEST(R10_a_read_only_file_system_names_the_option)
 {
 	open_log();
 	log_put_lines(&handle, 1, 10);
@@ -1480,7 +1480,7 @@ START_TEST(one_attempt_to_start_a_segment_without_space_costs_one_append)
 }
 END_TEST
 
-START_TEST(a_full_disk_still_opens_and_serves_reads)
+START_TEST(R11_a_full_disk_still_opens_and_serves_reads)
 {
 	open_log();
 	log_put_lines(&handle, 1, 50);
@@ -2090,7 +2090,7 @@ static void add_opening(Suite *suite)
 	tcase_add_test(t, several_may_look_at_a_store_that_nobody_writes);
 	tcase_add_test(t, a_read_only_log_takes_nothing_and_changes_nothing);
 	tcase_add_test(t, a_read_only_look_at_nothing_is_an_error_and_makes_nothing);
-	tcase_add_test(t, a_read_only_file_system_names_the_option);
+	tcase_add_test(t, R10_a_read_only_file_system_names_the_option);
 }
 
 static void add_appending(Suite *suite)
@@ -2162,7 +2162,7 @@ static void add_failing(Suite *suite)
 	tcase_add_loop_test(t, no_space_to_start_a_segment_that_is_ready_is_told_and_tried_again, 0,
 			    5);
 	tcase_add_test(t, one_attempt_to_start_a_segment_without_space_costs_one_append);
-	tcase_add_test(t, a_full_disk_still_opens_and_serves_reads);
+	tcase_add_test(t, R11_a_full_disk_still_opens_and_serves_reads);
 	tcase_add_test(t, after_a_start_on_a_full_disk_only_what_was_appended_is_counted);
 	tcase_add_loop_test(t, what_recovery_dropped_is_not_forgotten_while_there_is_no_space, 0,
 			    3);

@@ -880,8 +880,8 @@ START_TEST(whole_blocks_behind_a_bad_sector_can_be_read)
 }
 END_TEST
 
-/* R40, at such a size, too. */
-START_TEST(an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count)
+/* At such a size, too. */
+START_TEST(R40_an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count)
 {
 	const off_t size = (off_t)1 << 40;
 	struct wal_segment_info info;
@@ -908,8 +908,8 @@ START_TEST(an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count)
 }
 END_TEST
 
-/* R36: the framing is the store's, the sizes come later. */
-START_TEST(a_stored_framing_that_no_longer_fits_is_refused)
+/* The framing is the store's, the sizes come later. */
+START_TEST(R36_a_stored_framing_that_no_longer_fits_is_refused)
 {
 	struct listing before;
 	struct listing after;
@@ -1004,6 +1004,43 @@ START_TEST(wal_meta_that_cannot_be_opened_is_not_taken_for_damaged)
 }
 END_TEST
 
+/* What the disk gives back of a segment's events above D, byte for byte but one. */
+static ssize_t pread_direct_with_another_byte(const struct wal_io *io, int fd, void *buf,
+					      size_t size, off_t offset)
+{
+	const off_t at = 9000; /* wal.meta ends before */
+	ssize_t n = wal_io_system.pread_direct(io, fd, buf, size, offset);
+
+	if (n > 0 && at >= offset && at < offset + n)
+		((uint8_t *)buf)[at - offset] ^= 1;
+	return n;
+}
+
+START_TEST(R43_where_the_disk_does_not_take_it_the_opening_ends)
+{
+	struct wal_store_info before, after;
+	struct wal_error error;
+
+	build_named("the daemon was killed"); /* after event 200, D at event 20 */
+	ck_ok(wal_store_info_read(test_path(STORE), &before, &error));
+	log_prepare(&handle, test_path(STORE), &fault.io);
+	if (_i)
+		fault.io.pread_direct = pread_direct_with_another_byte;
+	else
+		fault_io_fail_ops(&fault, 1u << FAULT_OP_PWRITE, -EIO, 0);
+	ck_fails(open_log(), -EIO);
+	ck_ok(wal_store_info_read(test_path(STORE), &after, &error));
+	ck_assert_uint_eq(after.durable_event, before.durable_event);
+	wal_store_info_destroy(&before);
+	wal_store_info_destroy(&after);
+	fault_io_destroy(&fault);
+	begin();
+	open_state(test_path(STORE));
+	assert_contents(handle.log, 0);
+	ck_ok(close_log());
+}
+END_TEST
+
 static Suite *recovery_suite(void)
 {
 	Suite *suite = suite_create("recovery");
@@ -1026,13 +1063,14 @@ static Suite *recovery_suite(void)
 	tcase_add_test(t, read_only_shows_a_store_without_a_free_index);
 	tcase_add_test(t, read_only_shows_a_store_whose_meta_may_not_be_opened);
 	tcase_add_test(t, read_only_needs_no_framing_that_fits);
-	tcase_add_test(t, a_stored_framing_that_no_longer_fits_is_refused);
+	tcase_add_test(t, R36_a_stored_framing_that_no_longer_fits_is_refused);
 	tcase_add_test(t, an_empty_directory_that_becomes_a_store_is_closed_to_others);
 	tcase_add_test(t, a_store_keeps_its_mode_and_an_operator_is_told_if_everybody_may_look);
 	tcase_add_test(t, a_directory_of_another_user_becomes_a_store_with_its_mode);
 	tcase_add_test(t, the_error_names_what_takes_the_last_index);
 	tcase_add_test(t, a_sealed_segment_grown_by_a_hole_of_any_size_is_cut_again);
-	tcase_add_test(t, an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count);
+	tcase_add_test(t, R40_an_unsealed_segment_longer_than_any_is_damaged_and_its_events_count);
+	tcase_add_loop_test(t, R43_where_the_disk_does_not_take_it_the_opening_ends, 0, 2);
 	tcase_add_test(t, whole_blocks_behind_a_bad_sector_can_be_read);
 	tcase_add_test(t, nothing_is_taken_behind_the_last_index);
 	tcase_add_loop_test(t, wal_meta_that_cannot_be_opened_is_not_taken_for_damaged, 0,

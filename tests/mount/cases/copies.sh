@@ -92,8 +92,8 @@ case_lines_in_the_store_instead_of_the_mount_are_told_and_left_alone() {
 	same stray "$(cat "$store/current")" stray
 }
 
-# R60: as what is restored from a copy of the mount by a program that keeps flags.
-case_root_a_store_with_flags_of_chattr_is_refused_with_the_way_out() {
+# As what is restored from a copy of the mount by a program that keeps flags.
+case_root_R60_a_store_with_flags_of_chattr_is_refused_with_the_way_out() {
 	full_disk
 	mount_log
 	seq 1 10 >>"$mnt/current"
