@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/log/maintainer.h"
+#include "core/log/retention.h"
+#include "core/log/table.h"
 #include "tests/support.h"
 
 #define STORE "store"
@@ -780,7 +783,7 @@ START_TEST(files_that_are_gone_are_asked_for_their_size_once)
 
 	open_log();
 	make_segments(3);
-	wal_segment_maintainer_stop(wal);
+	wal_maintainer_stop(wal);
 	for (uint32_t i = 0; i < gone; i++) {
 		ck_ok(wal_log_add_entry(wal, 1000 + i));
 		wal_log_find_entry(wal, 1000 + i)->settled = true;
@@ -895,7 +898,7 @@ START_TEST(a_backlog_of_retention_is_removed_in_steps)
 	fault.skip_sync = true;
 	open_log();
 	make_segments(2 * WAL_RETAIN_STEP + 11);
-	wal_segment_maintainer_stop(wal); /* all is sealed, and retention is this thread's now */
+	wal_maintainer_stop(wal); /* all is sealed, and retention is this thread's now */
 	ck_assert_int_eq(wal_log_retain(wal), WAL_RETAINED_ALL);
 	ck_ok(wal_log_sync(wal)); /* so that no other thread has a name to sync meanwhile */
 	wal->asked.keep_segments = 1;
@@ -983,7 +986,7 @@ START_TEST(a_segment_that_cannot_be_removed_is_told_once_and_tried_again_in_a_wh
 	ck_assert_uint_eq(handle.notices.warnings, 1);
 	ck_assert(file_exists(store_segment_path(test_path(STORE), 1)));
 	/* Time passes, and it is the same. */
-	wal_segment_maintainer_stop(wal);
+	wal_maintainer_stop(wal);
 	wal->retention_failure.retry_ns = 0;
 	wal_log_retain(wal);
 	ck_assert_uint_eq(fault.failed, 2);

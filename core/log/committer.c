@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-#include "core/log/log.h"
+#include "core/log/closed.h"
+#include "core/log/io_method.h"
 #include "core/base/thread.h"
 
 static bool reaches(const struct wal_durable *a, const struct wal_durable *b)
@@ -31,7 +32,7 @@ static struct wal_sync *take_waiting(struct wal_committer *c)
 /* Lock held. With meta=strict there is more to do than to sync. */
 static bool is_durable(const struct wal_log *log, const struct wal_sync *sync)
 {
-	return !log->failed && !log->pending && !log->asked.meta_strict &&
+	return !log->failed && !log->pending.due && !log->asked.meta_strict &&
 	       log->durable.event >= sync->event;
 }
 
@@ -91,7 +92,7 @@ static int sync_active(struct wal_log *log)
 	wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC, start);
 	still_active = log->writer.header.index == index;
 	if (!still_active)
-		pthread_cond_broadcast(&log->maintainer.moved);
+		pthread_cond_broadcast(&log->closed.moved);
 	if (!err && still_active && wal_segment_writer_has_fault(&log->writer))
 		err = -EIO;
 	if (!err && still_active)
@@ -107,12 +108,6 @@ static int sync_active(struct wal_log *log)
 	return log->failed;
 }
 
-void wal_committer_leave(struct wal_log *log, uint32_t segment)
-{
-	while (log->committer.syncing == segment)
-		pthread_cond_wait(&log->maintainer.moved, &log->lock);
-}
-
 /*
  * A promise about the end is one about everything before it: segments that were
  * closed go first. Lock held, dropped while it waits.
@@ -123,11 +118,11 @@ static int sync_to_end(struct wal_log *log)
 	int err = 0;
 
 	/* What a life before left above D waits for the recovery that had no space. */
-	if (log->pending)
+	if (log->pending.due)
 		return -ENOSPC;
 	while (!err && !log->failed && !reaches(&log->durable, &end)) {
-		if (wal_segment_maintainer_owes(log, end.segment))
-			pthread_cond_wait(&log->maintainer.moved, &log->lock);
+		if (wal_closed_owes(log, end.segment))
+			pthread_cond_wait(&log->closed.moved, &log->lock);
 		else
 			err = sync_active(log);
 	}

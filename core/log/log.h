@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log behind <walfs/wal.h>: one lock orders appends, rotation and what is
- * known of the segments. Nobody holds it while waiting for a disk, but for the
- * rename of a rotation and for recovery.
+ * All that shares the log's one lock: the types of this room, and what each of its files uses.
+ * Nobody holds the lock while waiting for a disk, but for the rename of a rotation and for
+ * recovery. Who calls whom, from the bottom: log | table closed io_method settle stats | info
+ * committer rotate | readers retention | maintainer | start | append open.
  */
 #ifndef WALFS_CORE_LOG_H
 #define WALFS_CORE_LOG_H
@@ -10,15 +11,13 @@
 #include <pthread.h>
 
 #include "core/base/shared_files.h"
-#include "core/log/committer.h"
-#include "core/store/meta_coordinator.h"
+#include "core/base/telemetry.h"
 #include "core/recovery/recovery.h"
-#include "core/log/segment_maintainer.h"
 #include "core/segment/segment_preparer.h"
 #include "core/segment/segment_writer.h"
-#include "core/base/telemetry.h"
+#include "core/store/meta_coordinator.h"
 
-/* What was read of a segment, its bad blocks: made and read in log_segments.c only. */
+/* What was read of a segment: info.c knows its inside. Its bad blocks: table.c does. */
 struct wal_known_info;
 struct wal_told_blocks;
 
@@ -57,110 +56,143 @@ struct wal_retention_failure {
 	uint64_t retry_ns; /* wal_clock_ns() */
 };
 
+/* The segments that there are: table.c. */
+struct wal_log_table {
+	struct wal_log_entry *entries; /* sorted by index */
+	size_t count;
+	size_t room;
+	uint32_t damaged; /* how many */
+};
+
+/* Recovery, or the first segment, had no space: start.c tries again. */
+struct wal_log_pending {
+	bool due;
+	bool retrying;	       /* somebody is at it */
+	uint64_t retry_ns;     /* when to try that again; CLOCK_REALTIME */
+	uint64_t needed_bytes; /* what it takes at least; 0: not known */
+	struct wal_owed owed;  /* what the part of it that was done has to say */
+};
+
+/* By which syncs were asked for: io_method.c chooses between mapping and pwrite. */
+struct wal_log_io_method {
+	struct wal_durable asked_up_to; /* where the last sync that somebody asked for ended */
+	unsigned small_syncs;		/* that ended soon after the one before, of late */
+};
+
+/* The segment that is to come: rotate.c. */
+struct wal_log_next {
+	uint64_t step_due_ns;	/* from when on a clock that was set back begins a segment */
+	uint64_t step_pause_ns; /* how long that was put off the last time */
+	uint32_t made_again;	/* its prepared file was removed once; 0: none */
+	int starting_error; /* of the last attempt to begin a segment that was ready; 0: none */
+};
+
+/* A segment that is closed and not sealed yet. */
+struct wal_closed {
+	struct wal_segment_writer writer; /* the maintainer's, without the lock */
+	uint64_t closed_ns;
+	uint64_t since_ns; /* wal_clock_ns() of the rotation */
+	bool synced;
+	struct wal_tail tail;
+	struct wal_segment_info info;
+};
+
+#define WAL_CLOSED_MAX 8u
+
+/* Closed segments, the oldest first. Where sealing cannot keep up, rotation waits: closed.c. */
+struct wal_closed_queue {
+	pthread_cond_t wake;  /* the maintainer: there is something to do */
+	pthread_cond_t moved; /* a segment was synced or sealed, or the log failed */
+	struct wal_closed queue[WAL_CLOSED_MAX];
+	unsigned count;
+	int no_space;	/* the oldest found none to be sealed, and is tried again; 0: it did */
+	bool urgent;	/* somebody waits for that: try at once */
+	uint64_t tried; /* seals so far */
+	struct wal_seal_wait *waiting; /* to be answered when their segment is sealed */
+};
+
+/* The thread that syncs, seals and removes: maintainer.c. */
+struct wal_maintainer {
+	pthread_t thread;
+	bool running;
+	bool stop;
+	bool retaining;	    /* there is more to be removed */
+	bool left_unsealed; /* at the end, for lack of space */
+};
+
+/* Group commit: committer.c. */
+struct wal_committer {
+	pthread_t thread;
+	bool running;
+	unsigned interval_ms; /* 0: only when asked; constant */
+	pthread_cond_t wake;  /* the thread, and who waits for it to end */
+	bool stop;
+	bool busy;	  /* somebody commits, or is about to */
+	uint32_t syncing; /* the segment whose descriptor is in use; 0: none */
+	struct wal_sync *first;
+	struct wal_sync **last;
+	uint32_t waiting; /* how many */
+};
+
 struct wal_log {
+	/* --- set up by opening, then constant ------------------------------------------- */
 	const struct wal_io *io;
 	char *path;
 	int dirfd;
-	struct wal_shared_files files; /* of readers; has a lock of its own */
 	bool read_only;		      /* asked for */
 	struct wal_log_options asked; /* for recovery; path is the one above */
+	size_t record_limit;	      /* what the parameters allow; takes divisions to find out */
 
-	pthread_mutex_t lock; /* everything below, but for the two threads' own */
-	struct wal_meta meta; /* parameters and UUID; constant after open */
-	size_t record_limit;  /* what they allow; takes divisions to find out */
+	pthread_mutex_t lock;
+	/* --- protected by it ------------------------------------------------------------ */
+	struct wal_meta meta; /* parameters and UUID: constant after recovery */
+
+	/* The end of the log. */
 	struct wal_segment_writer writer;
-	bool writing;	       /* writer is open */
-	uint64_t step_due_ns;	/* from when on a clock that was set back begins a segment */
-	uint64_t step_pause_ns; /* how long that was put off the last time */
-	int writing_error;     /* of the last write into the segment: no space; 0: it went well */
-	int failed;	       /* the error that made the log read-only; 0: none */
-	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */
-	bool pending;	       /* recovery, or the first segment, had no space */
-	struct wal_owed owed;  /* what the part of it that was done has to say */
-	uint64_t needed_bytes; /* what it takes at least; 0: not known */
-	bool retrying;	       /* somebody is at it */
-	uint64_t retry_ns;     /* when to try that again; CLOCK_REALTIME */
-	uint32_t made_again;   /* its prepared file was removed once; 0: none */
-	int starting_error;    /* of the last attempt to begin a segment that was ready; 0: none */
-	bool resume_due;       /* META(RESUME) goes before the next event */
+	bool writing;		/* writer is open */
+	int writing_error;	/* of the last write into the segment: no space; 0: it went well */
+	bool resume_due;	/* META(RESUME) goes before the next event */
 	uint32_t resume_bits;
-	uint32_t view_current;	       /* not writing: the segment that `current` shows */
-	uint64_t held_bytes;	       /* room promised to holds */
-	struct wal_durable asked_up_to; /* where the last sync that somebody asked for ended */
-	unsigned small_syncs;	       /* that ended soon behind the one before, of late */
-	struct wal_log_entry *entries; /* sorted by index */
-	size_t entry_count;
-	size_t entry_room;
-	uint32_t damaged_count; /* of entries */
-	struct wal_durable durable;
+	uint32_t view_current;	/* not writing: the segment that `current` shows */
+	uint64_t held_bytes;	/* room promised to holds */
+	struct wal_durable durable; /* D; the coordinator writes it to wal.meta later */
+	bool meta_no_space;	/* wal.meta waits for space */
 
-	struct wal_retention_failure retention_failure; /* the maintainer's, and what follows */
+	int failed;			/* the error that made the log read-only; 0: none */
+	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */
+
+	struct wal_log_io_method io_method;
+	struct wal_log_next next;
+	struct wal_log_pending pending;
+	struct wal_log_table table;
+	struct wal_closed_queue closed;
+	struct wal_maintainer maintainer;
+	struct wal_committer committer;
+
+	/* --- retention's: of the maintainer's thread, of start.c before there is one ------ */
+	struct wal_retention_failure retention_failure;
 	uint64_t age_looked_ns;	    /* passed_ns() when age was looked at; 0: not yet */
 	uint64_t age_real_ns;	    /* and the time of day then */
 	uint32_t age_floor_segment; /* the active one when the clock was set forward, */
 	uint64_t age_floor_ns;	    /* and that time */
-	struct wal_telemetry telemetry;			/* needs no lock */
-	struct wal_committer committer;
+
+	/* --- each with a lock of its own, or atomic --------------------------------------- */
 	struct wal_segment_preparer preparer;
-	struct wal_segment_maintainer maintainer;
 	struct wal_meta_coordinator coordinator;
-	bool coordinator_open;
-	bool meta_no_space; /* wal.meta waits for space */
+	bool coordinator_open; /* set while opening, or under the log's lock */
+	struct wal_shared_files files; /* of readers */
+	struct wal_telemetry telemetry;
 };
 
-/* log_open.c; lock held. Tries again what had no space. Return: 0, -ENOSPC ... */
-int wal_log_try_again(struct wal_log *log);
-/* log.c; lock held. No append from here on. what: "sync"; of which segment. */
-void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error);
 void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/*
- * log_settle.c; lock held. What was appended did not all get into the active segment: goes back
- * to what did. Return: -ENOSPC, -EDQUOT: writing goes on when there is space; -EIO: the log
- * failed. lost_bytes: payload that is not there.
- */
-int wal_log_settle(struct wal_log *log, uint64_t *lost_bytes);
-/*
- * log_settle.c; lock held. Before the next append, while writing_error is set.
- * Return: 0: there is space; -ENOSPC, -EDQUOT; -EIO: the log failed.
- */
-int wal_log_clear(struct wal_log *log);
-/* log_settle.c; lock held. Sets writing_error. Told once each way. */
-void wal_log_note_writing(struct wal_log *log, int error);
-/* log_settle.c. If the store's file system may have no space for what is there: a note. */
-void wal_log_tell_copy_on_write(struct wal_log *log);
-/* log.c; lock held. The append point as a durable position. */
+/* Lock held. No append from here on. what: "sync"; of which segment. */
+void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error);
+/* Lock held. The append point as a durable position. */
 struct wal_durable wal_log_end(const struct wal_log *log);
-/* log.c; lock held. Everything up to here is on the disk. */
+/* Lock held. Everything up to here is on the disk. */
 void wal_log_set_durable(struct wal_log *log, const struct wal_durable *durable);
-/* log.c; lock held. The end was just made durable; whatever D was said to be before. */
+/* Lock held. The end was just made durable; whatever D was said to be before. */
 void wal_log_take_durable(struct wal_log *log);
-/* log.c; lock held. Makes the first active segment of this opening, durably. */
-int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *beginning);
-/* log.c; lock held. Rotates if the active segment is old enough and rotation need not wait. */
-void wal_log_rotate_by_age(struct wal_log *log);
-/*
- * log.c; lock held. By mapping or by pwrite, for this writer and for what is prepared. It
- * can become pwrite at any moment; back only with another segment. Without memory it
- * stays mapped, which is slower at worst.
- */
-void wal_log_choose_io(struct wal_log *log, struct wal_segment_writer *w);
-/* log.c; lock held. Somebody asked for a sync: that may change how the log is written. */
-void wal_log_note_sync(struct wal_log *log);
-/* log_segments.c. What is known of a segment that is being written. */
-void wal_log_writer_info(const struct wal_segment_writer *w, struct wal_segment_info *info);
-
-/* log_segments.c; lock held. The segment that `current` is; 0: none. */
-uint32_t wal_log_current_index(const struct wal_log *log);
-int wal_log_add_entry(struct wal_log *log, uint32_t index);
-/* The next wal_log_add_entry() does not fail. Return: 0; -ENOMEM. */
-int wal_log_reserve_entry(struct wal_log *log);
-struct wal_log_entry *wal_log_find_entry(struct wal_log *log, uint32_t index);
-/* Marks it as damaged. Return: whether that is news of this block, or of a fault in none. */
-bool wal_log_damage_entry(struct wal_log *log, struct wal_log_entry *entry,
-			  const struct wal_fault *fault);
-/* indexes: ascending. */
-void wal_log_remove_entries(struct wal_log *log, const uint32_t *indexes, size_t count);
-void wal_log_clear_entries(struct wal_log *log);
 
 #endif

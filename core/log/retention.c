@@ -4,6 +4,8 @@
  * A damaged segment is evidence and stays. wal.meta learns first from where on the
  * log is kept, so that a removed segment is never taken for a lost one.
  */
+#include "core/log/retention.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +13,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/log/log.h"
+#include "core/log/closed.h"
+#include "core/log/info.h"
+#include "core/log/table.h"
 
 /*
  * In one step, so that the maintainer gets to seal in between: this many are removed, after
@@ -74,13 +78,13 @@ static int list_sealed(struct retention *r)
 	size_t i;
 
 	pthread_mutex_lock(&log->lock);
-	r->sealed = malloc((log->entry_count + 1) * sizeof(*r->sealed));
+	r->sealed = malloc((log->table.count + 1) * sizeof(*r->sealed));
 	current = wal_log_current_index(log);
-	for (i = 0; r->sealed && i < log->entry_count; i++) {
-		const struct wal_log_entry *entry = &log->entries[i];
+	for (i = 0; r->sealed && i < log->table.count; i++) {
+		const struct wal_log_entry *entry = &log->table.entries[i];
 
 		if (entry->index == current || entry->damaged ||
-		    wal_segment_maintainer_find(log, entry->index))
+		    wal_closed_find(log, entry->index))
 			continue;
 		r->sealed[r->listed++] = (struct sealed){
 			.index = entry->index, .sized = entry->sized, .bytes = entry->bytes};
@@ -97,12 +101,12 @@ static void keep_sizes(const struct retention *r)
 	size_t i, k = 0;
 
 	pthread_mutex_lock(&log->lock);
-	for (i = 0; i < log->entry_count; i++) {
-		while (k < r->listed && r->sealed[k].index < log->entries[i].index)
+	for (i = 0; i < log->table.count; i++) {
+		while (k < r->listed && r->sealed[k].index < log->table.entries[i].index)
 			k++;
-		if (k < r->listed && r->sealed[k].index == log->entries[i].index) {
-			log->entries[i].sized = r->sealed[k].sized;
-			log->entries[i].bytes = r->sealed[k].bytes;
+		if (k < r->listed && r->sealed[k].index == log->table.entries[i].index) {
+			log->table.entries[i].sized = r->sealed[k].sized;
+			log->table.entries[i].bytes = r->sealed[k].bytes;
 		}
 	}
 	pthread_mutex_unlock(&log->lock);

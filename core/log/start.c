@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a log: lock, recovery, threads; and closing it in order. */
+/*
+ * From recovery's plan to a log that can be written: what it found is taken over, the active
+ * segment is begun or resumed, the threads around the writer start. Tried again where it had
+ * no space.
+ */
+#include "core/log/start.h"
+
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/direct.h"
-#include "core/log/log.h"
+#include "core/log/io_method.h"
+#include "core/log/maintainer.h"
+#include "core/log/retention.h"
+#include "core/log/rotate.h"
+#include "core/log/table.h"
 
 /* How long an append waits before it has the recovery tried again that had no space. */
 #define RETRY_NS UINT64_C(200000000)
 
 #define DEFAULT_PREPARED 2u
 
-static void init_recovery(const struct wal_log *log, struct wal_recovery *rec)
+void wal_log_init_recovery(const struct wal_log *log, struct wal_recovery *rec)
 {
 	*rec = (struct wal_recovery){
 		.io = log->io,
@@ -41,8 +50,7 @@ static bool is_settled(const struct wal_recovery *rec, uint32_t index)
 	return index != rec->resume;
 }
 
-/* Takes over which segments there are and which of them are damaged. */
-static int take_segments(struct wal_log *log, const struct wal_recovery *rec)
+int wal_log_take_segments(struct wal_log *log, const struct wal_recovery *rec)
 {
 	struct wal_log_entry *entry;
 	size_t i;
@@ -52,7 +60,7 @@ static int take_segments(struct wal_log *log, const struct wal_recovery *rec)
 	for (i = 0; i < rec->list.count && !err; i++) {
 		err = wal_log_add_entry(log, rec->list.segments[i]);
 		if (!err)
-			log->entries[i].settled = is_settled(rec, rec->list.segments[i]);
+			log->table.entries[i].settled = is_settled(rec, rec->list.segments[i]);
 	}
 	for (i = 0; i < rec->damaged_count && !err; i++) {
 		entry = wal_log_find_entry(log, rec->damaged[i].index);
@@ -232,7 +240,7 @@ static int start_workers(struct wal_log *log)
 	p->changed = preparing_changed;
 	p->changed_ctx = log;
 	err = wal_segment_preparer_start(p, &shape, depth);
-	return err ? err : wal_segment_maintainer_start(log);
+	return err ? err : wal_maintainer_start(log);
 }
 
 /*
@@ -276,7 +284,7 @@ static int begin_with_retention(struct wal_log *log, const struct wal_recovery *
 	int err = begin_or_resume(log, rec, error);
 
 	if (wal_is_no_space(err)) /* what a segment that is there lacks is not known */
-		log->needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
+		log->pending.needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
 	while (wal_is_no_space(err) && retained == WAL_RETAINED_MORE) {
 		retained = retain(log);
 		if (retained != WAL_RETAINED_ALL)
@@ -285,14 +293,13 @@ static int begin_with_retention(struct wal_log *log, const struct wal_recovery *
 	return err;
 }
 
-/* Lock held; dropped now and then. */
-static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
+int wal_log_go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
 {
 	int err = wal_recovery_apply(rec, error);
 
 	if (err)
 		return err;
-	err = take_segments(log, rec);
+	err = wal_log_take_segments(log, rec);
 	log->meta.first_segment = first_kept(rec);
 	if (!err)
 		err = open_coordinator(log, error);
@@ -315,9 +322,9 @@ static int go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error
 }
 
 /* Each plan knows all that is still to do, so the largest number is the whole of it. */
-static void owe(struct wal_log *log, const struct wal_recovery *rec)
+void wal_log_owe(struct wal_log *log, const struct wal_recovery *rec)
 {
-	struct wal_owed *owed = &log->owed;
+	struct wal_owed *owed = &log->pending.owed;
 
 	owed->bits |= rec->bits;
 	if (rec->next.dropped_segments > owed->dropped_segments)
@@ -328,10 +335,10 @@ static void owe(struct wal_log *log, const struct wal_recovery *rec)
 
 static void say_what_is_owed(const struct wal_log *log, struct wal_recovery *rec)
 {
-	rec->bits |= log->owed.bits;
-	rec->next.recovery |= log->owed.bits;
-	rec->next.dropped_segments = log->owed.dropped_segments;
-	rec->next.dropped_bytes = log->owed.dropped_bytes;
+	rec->bits |= log->pending.owed.bits;
+	rec->next.recovery |= log->pending.owed.bits;
+	rec->next.dropped_segments = log->pending.owed.dropped_segments;
+	rec->next.dropped_bytes = log->pending.owed.dropped_bytes;
 }
 
 /*
@@ -340,7 +347,7 @@ static void say_what_is_owed(const struct wal_log *log, struct wal_recovery *rec
  */
 static bool is_still_full(const struct wal_log *log)
 {
-	return log->io->free_bytes(log->io, log->dirfd) < log->needed_bytes;
+	return log->io->free_bytes(log->io, log->dirfd) < log->pending.needed_bytes;
 }
 
 /* Lock held; dropped while segments are removed that need not be kept. */
@@ -364,230 +371,38 @@ static int plan_and_go_on(struct wal_log *log)
 
 	if (!may_have_space(log))
 		return -ENOSPC;
-	init_recovery(log, &rec);
+	wal_log_init_recovery(log, &rec);
 	rec.notice = NULL; /* the plan was told at the start */
 	err = wal_recovery_plan(&rec, &error);
 	rec.notice = log->asked.notice;
 	if (!err) {
-		owe(log, &rec);
+		wal_log_owe(log, &rec);
 		say_what_is_owed(log, &rec);
-		err = go_on(log, &rec, &error);
+		err = wal_log_go_on(log, &rec, &error);
 	}
 	wal_recovery_destroy(&rec);
 	return err;
 }
 
-/* An append came while there was no segment to append to. Lock held; dropped now and then. */
+/* An append came while there was no segment to append to. */
 int wal_log_try_again(struct wal_log *log)
 {
+	struct wal_log_pending *pending = &log->pending;
 	uint64_t now = log->io->now_ns(log->io);
 	int err;
 
-	if (log->retrying || (now < log->retry_ns && log->retry_ns - now <= RETRY_NS))
+	if (pending->retrying || (now < pending->retry_ns && pending->retry_ns - now <= RETRY_NS))
 		return -ENOSPC;
-	log->retrying = true;
+	pending->retrying = true;
 	err = plan_and_go_on(log);
-	log->retrying = false;
-	log->retry_ns = log->io->now_ns(log->io) + RETRY_NS;
+	pending->retrying = false;
+	pending->retry_ns = log->io->now_ns(log->io) + RETRY_NS;
 	if (err && !wal_is_no_space(err))
 		wal_log_fail(log, log->durable.segment, "recovery", err);
 	if (err)
 		return wal_is_no_space(err) ? err : -EROFS;
-	log->pending = false;
+	pending->due = false;
 	wal_log_notice(log, WAL_NOTICE_INFO, "%s: there is space again; writing goes on",
 		       log->path);
 	return log->failed ? -EROFS : 0; /* meanwhile, when the lock was not held */
-}
-
-/* The log as recovery would leave it, without what it would set aside. */
-static int open_read_only(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
-{
-	size_t i;
-
-	if (rec->is_new)
-		return wal_error_set(error, -ENOENT,
-				     "%s: not a walfs store; without -o ro it becomes one",
-				     log->path);
-	for (i = 0; i < rec->step_count; i++) {
-		if (rec->steps[i].kind == WAL_STEP_SET_ASIDE)
-			wal_store_list_remove(&rec->list, rec->steps[i].index);
-	}
-	return take_segments(log, rec);
-}
-
-static int open_for_writing(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
-{
-	int err;
-
-	pthread_mutex_lock(&log->lock); /* a thread that is started may fail the log at once */
-	err = go_on(log, rec, error);
-	pthread_mutex_unlock(&log->lock);
-	if (wal_is_no_space(err) && !rec->is_new) { /* R11 */
-		owe(log, rec);
-		log->pending = true;
-		wal_log_notice(log, WAL_NOTICE_ERROR,
-			       "%s; appends fail until there is space, reading works", error->text);
-		err = log->entries ? 0 : take_segments(log, rec);
-	}
-	if (err)
-		return err;
-	return wal_committer_start(log, log->asked.sync_interval_ms);
-}
-
-static int recover_and_open(struct wal_log *log, struct wal_error *error)
-{
-	struct wal_recovery rec;
-	int err;
-
-	init_recovery(log, &rec);
-	err = wal_recovery_plan(&rec, error);
-	log->meta = rec.meta;
-	log->durable = rec.meta.durable;
-	if (!err)
-		log->record_limit = wal_segment_record_limit(rec.meta.block_size,
-							     rec.meta.segment_bytes);
-	if (!err)
-		err = log->read_only ? open_read_only(log, &rec, error)
-				     : open_for_writing(log, &rec, error);
-	wal_recovery_destroy(&rec);
-	return err;
-}
-
-static bool options_are_possible(const struct wal_log_options *options, struct wal_error *error)
-{
-	uint32_t block = options->block_size;
-
-	if (block && (block < UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MIN ||
-		      block > UINT32_C(1) << WAL_BLOCK_SIZE_LOG2_MAX || (block & (block - 1)))) {
-		wal_error_set(error, -EINVAL,
-			      "block_size %" PRIu32 ": give a power of two from 4K to 16M", block);
-		return false;
-	}
-	if (options->prepare_segments > WAL_PREPARE_MAX) {
-		wal_error_set(error, -EINVAL, "prepare %" PRIu32 ": give 1 to %u",
-			      options->prepare_segments, WAL_PREPARE_MAX);
-		return false;
-	}
-	if (options->segment_size > WAL_SEGMENT_SIZE_MAX) {
-		wal_error_set(error, -EINVAL, "segment_size %" PRIu64 ": at most 4G",
-			      options->segment_size);
-		return false;
-	}
-	return true;
-}
-
-static struct wal_log *new_log(const struct wal_log_options *options)
-{
-	struct wal_log *log = calloc(1, sizeof(*log));
-
-	if (!log)
-		return NULL;
-	log->path = strdup(options->path);
-	if (!log->path) {
-		free(log);
-		return NULL;
-	}
-	log->io = wal_io_or_system(options->io);
-	log->asked = *options;
-	log->asked.path = log->path;
-	log->read_only = options->read_only;
-	log->dirfd = -1;
-	log->writer.fd = -1;
-	log->committer.last = &log->committer.first;
-	pthread_mutex_init(&log->lock, NULL);
-	wal_shared_files_init(&log->files, options->read_files);
-	return log;
-}
-
-static void free_log(struct wal_log *log)
-{
-	wal_log_clear_entries(log);
-	if (log->dirfd >= 0)
-		close(log->dirfd); /* and with it the lock on the store */
-	wal_shared_files_destroy(&log->files);
-	pthread_mutex_destroy(&log->lock);
-	free(log->path);
-	free(log);
-}
-
-int wal_log_open(const struct wal_log_options *options, struct wal_log **result,
-		 struct wal_error *error)
-{
-	struct wal_error unused;
-	struct wal_log *log;
-	int err;
-
-	*result = NULL;
-	error = error ? error : &unused;
-	*error = (struct wal_error){0};
-	if (!options_are_possible(options, error))
-		return error->code;
-	log = new_log(options);
-	if (!log)
-		return wal_error_set(error, -ENOMEM, "no memory");
-	log->dirfd = wal_store_lock(log->io, log->path, log->read_only, error);
-	err = log->dirfd < 0 ? log->dirfd : recover_and_open(log, error);
-	if (err) {
-		if (error->code == 0)
-			wal_error_set(error, err, "%s: cannot be opened: %s", log->path,
-				      strerror(-err));
-		error->code = err;
-		wal_segment_maintainer_stop(log);
-		wal_segment_preparer_stop(&log->preparer);
-		if (log->writing)
-			wal_segment_writer_close(&log->writer, false);
-		if (log->coordinator_open)
-			wal_meta_coordinator_stop(&log->coordinator, false, true);
-		free_log(log);
-		return err;
-	}
-	if (!log->read_only)
-		wal_log_tell_copy_on_write(log);
-	*result = log;
-	return 0;
-}
-
-/* The end of the log is durable, and wal.meta says so. */
-static int close_in_order(struct wal_log *log)
-{
-	struct wal_durable end;
-	int err;
-
-	pthread_mutex_lock(&log->lock);
-	err = log->failed;
-	pthread_mutex_unlock(&log->lock);
-	if (log->writing) {
-		int synced = wal_segment_writer_close(&log->writer, !err);
-
-		err = err ? err : synced;
-	}
-	end = wal_log_end(log);
-	if (!err && log->coordinator_open)
-		wal_meta_coordinator_publish(&log->coordinator, &end);
-	return err;
-}
-
-/* What found no space is for the next opening to do: after a clean close nothing is. */
-static bool has_work_left(const struct wal_log *log)
-{
-	return log->pending || log->maintainer.left_unsealed || log->writer.leftover_end;
-}
-
-int wal_log_close(struct wal_log *log)
-{
-	int err = 0, written = 0;
-
-	if (!log)
-		return 0;
-	wal_committer_stop(log);
-	wal_segment_maintainer_stop(log); /* seals what was closed */
-	wal_segment_preparer_stop(&log->preparer);
-	if (!log->read_only) {
-		err = close_in_order(log);
-		if (log->coordinator_open)
-			written = wal_meta_coordinator_stop(&log->coordinator,
-							    !err && !has_work_left(log), false);
-	}
-	free_log(log);
-	return wal_public_error(err ? err : written);
 }

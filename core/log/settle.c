@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A write into the active segment that failed: for lack of space, or for good. */
+#include "core/log/settle.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/fs.h>
@@ -7,8 +8,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/statfs.h>
-
-#include "core/log/log.h"
 
 void wal_log_note_writing(struct wal_log *log, int error)
 {
