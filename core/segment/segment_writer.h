@@ -14,7 +14,7 @@
 #ifndef WALFS_CORE_SEGMENT_WRITER_H
 #define WALFS_CORE_SEGMENT_WRITER_H
 
-#include "core/base/fault.h"
+#include "core/base/guard.h"
 #include "core/format/format.h"
 #include "core/base/io.h"
 #include "core/base/telemetry.h"

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,22 +15,6 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "core/store/meta_store.h"
-#include "core/store/store_view.h"
-
-int wal_error_set(struct wal_error *error, int code, const char *format, ...)
-{
-	va_list args;
-
-	if (!error)
-		return code;
-	error->code = code;
-	va_start(args, format);
-	vsnprintf(error->text, sizeof(error->text), format, args);
-	va_end(args);
-	return code;
-}
 
 /* --- the list of segments ------------------------------------------------- */
 
@@ -316,7 +299,7 @@ static int open_directory(const struct wal_io *io, const char *path, bool read_o
 	return err ? err : fd;
 }
 
-static int explain_open(const char *path, int err, struct wal_error *error)
+int wal_store_explain_open(const char *path, int err, struct wal_error *error)
 {
 	switch (err) {
 	case -ENOENT:
@@ -338,7 +321,7 @@ int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 	char holder[128];
 
 	if (fd < 0)
-		return explain_open(path, fd, error);
+		return wal_store_explain_open(path, fd, error);
 	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
 		return fd;
 	if (errno != EWOULDBLOCK) {
@@ -463,69 +446,4 @@ int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns, char torn[
 			return 0;
 	}
 	return -EEXIST;
-}
-
-/* --- looked at from outside ---------------------------------------------------- */
-
-static void info_add_meta(struct wal_store_info *info, const struct wal_meta *meta)
-{
-	info->meta_valid = true;
-	info->kept_from = meta->first_segment;
-	memcpy(info->log, meta->log, sizeof(info->log));
-	info->incarnation = meta->incarnation;
-	info->block_size = meta->block_size;
-	info->segment_size = meta->segment_bytes;
-	info->framing = meta->framing;
-	info->durable_segment = meta->durable.segment;
-	info->durable_offset = meta->durable.offset;
-	info->durable_event = meta->durable.event;
-	info->clean = meta->clean;
-}
-
-static int info_fill(int dirfd, const char *path, struct wal_store_info *info,
-		     struct wal_error *error)
-{
-	struct wal_store_view view;
-	struct wal_store_list *list = &view.list;
-	int err = wal_store_view_read(dirfd, &view);
-
-	if (err)
-		return wal_error_set(error, err, "%s: cannot be listed: %s", path, strerror(-err));
-	if (!list->count && !list->has_meta) {
-		wal_store_view_destroy(&view);
-		return wal_error_set(error, -ENOTEMPTY, "%s: not a walfs store (no segment, no %s)",
-				     path, WAL_META_FILE);
-	}
-	if (view.meta_err == 0)
-		info_add_meta(info, &view.meta);
-	info->segments = list->segments;
-	info->segment_count = list->count;
-	info->first_segment = list->count ? list->segments[0] : 0;
-	info->last_segment = wal_store_list_last(list);
-	info->torn_count = list->torn_count;
-	info->prepared_count = list->prepared_count;
-	list->segments = NULL;
-	wal_store_view_destroy(&view);
-	wal_store_holder(dirfd, info->holder, sizeof(info->holder));
-	return 0;
-}
-
-int wal_store_info_read(const char *path, struct wal_store_info *info, struct wal_error *error)
-{
-	int fd, err;
-
-	memset(info, 0, sizeof(*info));
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return explain_open(path, -errno, error);
-	err = info_fill(fd, path, info, error);
-	close(fd);
-	return err;
-}
-
-void wal_store_info_destroy(struct wal_store_info *info)
-{
-	free(info->segments);
-	info->segments = NULL;
-	info->segment_count = 0;
 }

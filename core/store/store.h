@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <walfs/wal.h>
 
+#include "core/base/error.h"
 #include "core/base/io.h"
 
 #define WAL_META_FILE "wal.meta"
@@ -46,6 +47,9 @@ uint32_t wal_store_list_last(const struct wal_store_list *list);
  */
 int wal_store_lock(const struct wal_io *io, const char *path, bool read_only,
 		   struct wal_error *error);
+
+/* Says why the directory cannot be opened, and what to do. Return: err. */
+int wal_store_explain_open(const char *path, int err, struct wal_error *error);
 
 /* "walfs (pid 17)" of who holds flock on the open directory, or "". */
 void wal_store_holder(int dirfd, char *text, size_t size);
@@ -89,9 +93,5 @@ int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns,
 bool wal_store_has_stray_current(int dirfd, const struct wal_store_list *list);
 /* "i", "a", or NULL: the flag of chattr that keeps the daemon from changing what fd is. */
 const char *wal_store_flag(int fd);
-
-/* Fills error and returns code. */
-int wal_error_set(struct wal_error *error, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
 
 #endif

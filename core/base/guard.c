@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/base/fault.h"
+#include "core/base/guard.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -8,8 +8,8 @@
  * This registry is global: a signal handler has no other way to find out. Of the rest
  * of libwal only the rate of the processor's counter is (core/base/clock.h).
  */
-#ifndef WALFS_CORE_FAULT_H
-#define WALFS_CORE_FAULT_H
+#ifndef WALFS_CORE_GUARD_H
+#define WALFS_CORE_GUARD_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
