@@ -3,47 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "core/recovery/recovery_plan.h"
-
-int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
-		      const struct wal_probe *probe)
-{
-	struct wal_step *grown = realloc(rec->steps, (rec->step_count + 1) * sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	rec->steps = grown;
-	grown += rec->step_count++;
-	*grown = (struct wal_step){.kind = kind};
-	if (probe) {
-		grown->index = probe->index;
-		grown->file = (struct wal_file_id){probe->stat.st_dev, probe->stat.st_ino};
-		grown->tail = probe->tail;
-		grown->header = probe->header;
-	}
-	return 0;
-}
-
-static int add_damage(struct wal_plan *plan, const struct wal_probe *probe,
-		      const struct wal_fault *fault)
-{
-	struct wal_recovery *rec = plan->rec;
-	struct wal_damage *grown = realloc(rec->damaged, (rec->damaged_count + 1) * sizeof(*grown));
-	char text[320];
-
-	if (!grown)
-		return -ENOMEM;
-	rec->damaged = grown;
-	grown += rec->damaged_count++;
-	*grown = (struct wal_damage){probe->index, *fault};
-	wal_fault_format(fault, text, sizeof(text));
-	wal_recovery_notice(rec, WAL_NOTICE_ERROR,
-			    "%s/%010" PRIu32 ".wal: damaged: %s; left as it is", rec->path,
-			    probe->index, text);
-	return 0;
-}
+#include "core/recovery/recovery_decide.h"
+#include "core/recovery/recovery_given.h"
+#include "core/recovery/recovery_probe.h"
 
 static bool is_sealed(const struct wal_probe *probe)
 {
@@ -88,42 +51,10 @@ static bool follows(const struct wal_plan *plan, const struct wal_probe *probe)
 	       probe->header.first_event_id == plan->link.next_event;
 }
 
-bool wal_probe_has_header(const struct wal_probe *probe)
-{
-	return probe->finding == FOUND_SEALED || probe->finding == FOUND_UNSEALED ||
-	       probe->finding == FOUND_SEAL_LOST;
-}
-
-bool wal_plan_restarts(const struct wal_plan *plan, const struct wal_probe *probe)
-{
-	return wal_probe_has_header(probe) &&
-	       wal_chain_is_restart(plan->rec->meta.log, probe->index, probe->header.prev_chain,
-				    probe->info.recovery);
-}
-
 static void link_to(struct wal_plan *plan, const struct wal_probe *probe)
 {
 	plan->link = (struct wal_link){true, probe->chain, probe->next_event};
 	wal_plan_prove(plan, probe->next_event - 1);
-}
-
-/* A new segment behind damage: above every index, ids above every id, a new chain. */
-void wal_plan_begin_again(struct wal_plan *plan)
-{
-	struct wal_recovery *rec = plan->rec;
-	uint32_t index = plan->floor;
-
-	if (rec->meta.durable.segment > index)
-		index = rec->meta.durable.segment;
-	wal_plan_prove(plan, rec->meta.durable.event);
-	rec->next = (struct wal_beginning){
-		.index = index + 1,
-		.first_event = plan->proved + 1,
-		.prev_chain = wal_chain_restart(rec->meta.log, index + 1),
-		.recovery = plan->rec->bits | WAL_META_CHAIN_RESTART,
-		.dropped_segments = rec->next.dropped_segments,
-		.dropped_bytes = rec->next.dropped_bytes,
-	};
 }
 
 /*
@@ -204,7 +135,7 @@ static int decide_damaged_unsealed(struct wal_plan *plan, size_t i)
 
 	snprintf(fault.detail, sizeof(fault.detail), "%s at offset %" PRIu64,
 		 wal_fault_kind_name(probe->tail.stop), probe->tail.offset);
-	err = add_damage(plan, probe, &fault);
+	err = wal_plan_add_damage(plan, probe, &fault);
 	if (wal_tail_is_copied(&probe->tail))
 		tell_of_copies(plan);
 	wal_plan_prove(plan, probe->next_event - 1);
@@ -212,8 +143,8 @@ static int decide_damaged_unsealed(struct wal_plan *plan, size_t i)
 	return err ? err : wal_plan_prove_by_blocks(plan, probe);
 }
 
-/* The segment ends at its tail; what is behind it is kept as a copy. */
-static int seal_at_tail(struct wal_plan *plan, const struct wal_probe *probe)
+/* The torn tail is cut off, a copy of it kept, and the segment sealed at its last whole event. */
+static int cut_and_seal(struct wal_plan *plan, const struct wal_probe *probe)
 {
 	struct wal_recovery *rec = plan->rec;
 	uint64_t behind = probe->tail.behind_end - probe->tail.offset;
@@ -269,7 +200,7 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 		rec->resume_tail = probe->tail;
 		return 0;
 	}
-	err = seal_at_tail(plan, probe);
+	err = cut_and_seal(plan, probe);
 	begin_next(plan);
 	return err;
 }
@@ -295,7 +226,7 @@ static int add_cut_off(struct wal_plan *plan, const struct wal_probe *probe,
 		snprintf(fault.detail, sizeof(fault.detail),
 			 "it is not sealed, and segment %" PRIu32 " begins a new chain",
 			 next->index);
-	return add_damage(plan, probe, &fault);
+	return wal_plan_add_damage(plan, probe, &fault);
 }
 
 /*
@@ -309,7 +240,7 @@ static int decide_with_successor(struct wal_plan *plan, size_t i)
 
 	plan->link = (struct wal_link){true, probe->chain, probe->next_event};
 	if ((wal_probe_has_header(next) || is_sealed(next)) && follows(plan, next)) { /* R21 */
-		err = seal_at_tail(plan, probe);
+		err = cut_and_seal(plan, probe);
 		plan->rec->bits &= ~WAL_META_TAIL_DROPPED;
 		plan->rec->next.dropped_bytes = 0; /* it is of a segment that has a successor */
 		return err ? err : 1;
@@ -318,7 +249,7 @@ static int decide_with_successor(struct wal_plan *plan, size_t i)
 	    !reaches_behind(plan, probe->next_event - 1, next)) { /* R23 */
 		err = set_aside_from(plan, i + 1);
 		if (!err)
-			err = seal_at_tail(plan, probe);
+			err = cut_and_seal(plan, probe);
 		begin_next(plan);
 		return err;
 	}
@@ -355,7 +286,7 @@ static int decide_seal_lost(struct wal_plan *plan, size_t i)
 {
 	const struct wal_durable *d = &plan->rec->meta.durable;
 	const struct wal_probe *probe = &plan->probes[i];
-	int err = add_damage(plan, probe, &probe->fault);
+	int err = wal_plan_add_damage(plan, probe, &probe->fault);
 
 	if (err)
 		return err;
@@ -400,7 +331,7 @@ static int decide_bad(struct wal_plan *plan, size_t i)
 		begin_next(plan);
 		return err;
 	}
-	err = add_damage(plan, probe, &probe->fault); /* R13, R14, R29, R33 */
+	err = wal_plan_add_damage(plan, probe, &probe->fault); /* R13, R14, R29, R33 */
 	if (!err && (probe->finding == FOUND_DAMAGED || probe->finding == FOUND_IO))
 		err = wal_plan_prove_by_blocks(plan, probe);
 	if (probe->finding != FOUND_NOT_A_FILE)

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Row R50 of docs/FORMAT.md: ids that were given twice are told, and not given once more. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/recovery/recovery_plan.h"
+#include "core/recovery/recovery_given.h"
+#include "core/recovery/recovery_probe.h"
 
 struct wal_fault wal_plan_given_fault(uint32_t index, uint64_t first_event, uint64_t given)
 {
 	struct wal_fault fault = {.kind = WAL_FAULT_SEQUENCE,
 				  .segment = index,
 				  .block = WAL_NO_BLOCK,
-				  .offset = 16};
+				  .offset = offsetof(struct wal_disk_segment_header,
+					     first_event_id)};
 
 	snprintf(fault.detail, sizeof(fault.detail),
 		 "begins with event %" PRIu64 ", and segments before it go to event %" PRIu64,

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Is the directory what recovery may work on? Rows R59 to R61 of docs/FORMAT.md. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "core/recovery/recovery_plan.h"
+#include "core/recovery/recovery_place.h"
 
 /*
  * Lines in `current` are in no segment: to go on without them would lose them silently. Where

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Between the files of recovery's plan; nobody else's business. */
+/*
+ * The plan that recovery's files fill together, and the little that all of them do to it. It
+ * is nobody else's business, but verify's, which tells what a mount would decide.
+ */
 #ifndef WALFS_CORE_RECOVERY_PLAN_H
 #define WALFS_CORE_RECOVERY_PLAN_H
 
@@ -49,49 +52,25 @@ struct wal_plan {
 	bool told_copy;	 /* that this may be a copy of a log that was being written */
 };
 
-/*
- * The plan, with its probes, for the list in rec. Return: 0 or -errno; error may say more.
- * The probes are the caller's to free.
- */
-int wal_plan_make(struct wal_plan *plan);
-
-/* recovery_probe.c: fills plan->probes. Return: 0 or -errno, with plan->error set for users. */
-int wal_plan_probe(struct wal_plan *plan);
-typedef bool wal_plan_is_end(const struct wal_plan *plan, const struct wal_probe *probe);
-/*
- * The segments below place i of the list, from the highest down to the first that is an end;
- * *probes, the caller's to free in any case, has them in ascending order. Return: as above.
- */
-int wal_plan_probe_down(struct wal_plan *plan, size_t i, wal_plan_is_end *is_end,
-			struct wal_probe **probes, size_t *count);
-/* Whole blocks of a damaged segment prove that their ids were given. Return: 0 or -errno. */
-int wal_plan_prove_by_blocks(struct wal_plan *plan, const struct wal_probe *probe);
-
-/* recovery_place.c; first of all. A copy of a mount, the flags of chattr. Return: 0 or -errno. */
-int wal_plan_check_place(struct wal_plan *plan);
-/* recovery_place.c; last. May the segments be changed that have to be? Return: 0 or -errno. */
-int wal_plan_check_steps(struct wal_plan *plan);
-
-/* recovery_given.c, R50. In what words it is told that a segment begins with ids up to `given`. */
-struct wal_fault wal_plan_given_fault(uint32_t index, uint64_t first_event, uint64_t given);
-/* Tells it if the ids that a segment begins with are proved already. */
-void wal_plan_check_given(struct wal_plan *plan, const struct wal_probe *probe);
-/* If the lowest that is examined begins a new chain: what is below it proves ids, too. */
-int wal_plan_prove_below(struct wal_plan *plan);
-
-/* recovery_decide.c: from probes to steps, damage, and how to go on. */
-int wal_plan_decide(struct wal_plan *plan);
-/* Adds a step. Return: 0 or -ENOMEM. */
-int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
-		      const struct wal_probe *probe);
-/* Goes on above every index, behind every id, with a new chain. */
-void wal_plan_begin_again(struct wal_plan *plan);
 /* Its header can be read and is this log's. */
 bool wal_probe_has_header(const struct wal_probe *probe);
 /* It begins a new chain, and says so. */
 bool wal_plan_restarts(const struct wal_plan *plan, const struct wal_probe *probe);
+
+/* Ids up to this event were given. */
+void wal_plan_prove(struct wal_plan *plan, uint64_t event);
+/* Adds a step. Return: 0 or -ENOMEM. */
+int wal_plan_add_step(struct wal_recovery *rec, enum wal_step_kind kind,
+		      const struct wal_probe *probe);
+/* The segment stays as it is, and this is wrong with it; says so. Return: 0 or -ENOMEM. */
+int wal_plan_add_damage(struct wal_plan *plan, const struct wal_probe *probe,
+			const struct wal_fault *fault);
+/* Goes on above every index, after every id, with a new chain. */
+void wal_plan_begin_again(struct wal_plan *plan);
+/* What is to be said of wal.meta, by the mount and by verify: why, and what becomes of it. */
+void wal_plan_doubt_meta(struct wal_recovery *rec, enum wal_notice_level level, const char *why,
+			 const char *then);
 /* wal.meta is of no use: goes on without it, and says why, and what becomes of it. */
 void wal_plan_forget_meta(struct wal_plan *plan, const char *why, const char *then);
-void wal_plan_prove(struct wal_plan *plan, uint64_t event);
 
 #endif

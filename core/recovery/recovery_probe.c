@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/recovery/recovery_plan.h"
+#include "core/recovery/recovery_probe.h"
 #include "core/segment/segment_reader.h"
 
 static int probe_open(struct wal_probe *probe, const struct wal_segment_reader *r)
@@ -37,15 +37,16 @@ static int probe_open(struct wal_probe *probe, const struct wal_segment_reader *
 	return wal_segment_reader_end_chain(r, &probe->chain);
 }
 
-/* Is it of this log? Before the log's UUID is known, the first to have one decides. */
-static bool is_ours(struct wal_plan *plan, const struct wal_probe *probe)
+/* Before the log's UUID is known, the first segment to have one decides. */
+static void learn_log(struct wal_recovery *rec, const struct wal_probe *probe)
 {
-	static const uint8_t none[16];
-	uint8_t *log = plan->rec->meta.log;
+	if (wal_is_zero(rec->meta.log, sizeof(rec->meta.log)))
+		memcpy(rec->meta.log, probe->info.log, sizeof(rec->meta.log));
+}
 
-	if (memcmp(log, none, sizeof(none)) == 0)
-		memcpy(log, probe->info.log, sizeof(none));
-	return memcmp(log, probe->info.log, sizeof(none)) == 0;
+static bool is_of_this_log(const struct wal_recovery *rec, const struct wal_probe *probe)
+{
+	return memcmp(rec->meta.log, probe->info.log, sizeof(rec->meta.log)) == 0;
 }
 
 /* R33: of what can still be read, the header, so that whole blocks can prove their ids. */
@@ -122,12 +123,15 @@ static int probe_segment(struct wal_plan *plan, uint32_t index, struct wal_probe
 	err = probe_open(probe, r);
 	wal_segment_reader_close(r);
 	/* A damaged one whose first record is lost does not say whose it is: it counts as ours. */
-	if (!err && wal_segment_says_log(&probe->info) && !is_ours(plan, probe)) {
+	if (err || !wal_segment_says_log(&probe->info))
+		return err;
+	learn_log(rec, probe);
+	if (!is_of_this_log(rec, probe)) {
 		probe->finding = FOUND_UNREADABLE;
 		probe->fault = (struct wal_fault){
 			.kind = WAL_FAULT_OTHER_LOG, .segment = index, .block = WAL_NO_BLOCK};
 	}
-	return err;
+	return 0;
 }
 
 /*
@@ -142,8 +146,7 @@ static bool meta_is_foreign(const struct wal_plan *plan)
 	for (i = 0; i < plan->count; i++) {
 		if (plan->probes[i].fault.kind == WAL_FAULT_OTHER_LOG)
 			foreign++;
-		else if (memcmp(plan->probes[i].info.log, rec->meta.log, sizeof(rec->meta.log)) ==
-			 0)
+		else if (is_of_this_log(rec, &plan->probes[i]))
 			return false;
 	}
 	return foreign && rec->has_meta;
@@ -213,12 +216,6 @@ int wal_plan_probe(struct wal_plan *plan)
 	wal_plan_forget_meta(plan, "of another log than the segments beside it",
 			     "move it away, and it is rebuilt from them");
 	return probe_all(plan);
-}
-
-void wal_plan_prove(struct wal_plan *plan, uint64_t event)
-{
-	if (event > plan->proved)
-		plan->proved = event;
 }
 
 /*

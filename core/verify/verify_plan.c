@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/recovery/recovery_make.h"
+
 /*
  * Beside a daemon a look may fall between two steps of it. What two looks, one after the
  * other, find in the same way is there.

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/recovery/recovery_given.h"
 #include "core/segment/segment_reader.h"
 #include "core/verify/verify.h"
 #include "core/verify/verify_plan.h"
