@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* core/format: one header or record at a time, against the oracle's own arithmetic. */
 #include "core/format/event_checksum.h"
-#include "core/format/format.h"
+#include "core/format/record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -224,7 +224,12 @@ START_TEST(all_zero_is_no_header_of_any_kind)
 		WAL_FAULT_MAGIC);
 	ck_assert_int_ne(wal_block_header_decode((const void *)zeros, 1, TEST_BLOCK, 0, &block),
 			 WAL_FAULT_NONE);
-	ck_kind(wal_record_parse(zeros, 0, 4032, 1, 1, 0, true, &found), WAL_FAULT_EVENT_FIELD);
+	ck_kind(wal_record_parse(&(struct wal_record_query){.data = zeros,
+							    .limit = 4032,
+							    .prev_chain = 1,
+							    .id = 1},
+				 &found),
+		WAL_FAULT_EVENT_FIELD);
 }
 END_TEST
 
@@ -356,8 +361,13 @@ static void put_record(uint32_t flags, const void *body, uint32_t length)
 
 static enum wal_fault_kind parse_record(uint32_t limit, struct wal_found *found)
 {
-	return wal_record_parse(record_data, 0, limit, RECORD_SEED, RECORD_ID, RECORD_TIME, true,
-				found);
+	const struct wal_record_query query = {.data = record_data,
+					       .limit = limit,
+					       .prev_chain = RECORD_SEED,
+					       .id = RECORD_ID,
+					       .not_before_ns = RECORD_TIME};
+
+	return wal_record_parse(&query, found);
 }
 
 START_TEST(a_record_is_found_with_its_payload_flags_and_time)
@@ -508,19 +518,22 @@ END_TEST
 
 START_TEST(a_record_counts_only_with_its_own_id_chain_and_time)
 {
+	const struct wal_record_query right = {
+		.data = record_data, .limit = 4032, .prev_chain = RECORD_SEED, .id = RECORD_ID};
+	struct wal_record_query query = right;
 	struct wal_found found;
 
 	put_record(0, "x", 1);
-	ck_kind(wal_record_parse(record_data, 0, 4032, RECORD_SEED, RECORD_ID + 1, 0, true, &found),
-		WAL_FAULT_EVENT_CHECKSUM);
-	ck_kind(wal_record_parse(record_data, 0, 4032, RECORD_SEED + 1, RECORD_ID, 0, true, &found),
-		WAL_FAULT_EVENT_CHECKSUM);
-	ck_kind(wal_record_parse(record_data, 0, 4032, RECORD_SEED, RECORD_ID, RECORD_TIME + 1,
-				 true, &found),
-		WAL_FAULT_EVENT_TIME);
-	ck_kind(wal_record_parse(record_data, 0, 4032, RECORD_SEED + 1, RECORD_ID, 0, false,
-				 &found),
-		WAL_FAULT_NONE);
+	query.id++;
+	ck_kind(wal_record_parse(&query, &found), WAL_FAULT_EVENT_CHECKSUM);
+	query = right;
+	query.prev_chain++;
+	ck_kind(wal_record_parse(&query, &found), WAL_FAULT_EVENT_CHECKSUM);
+	query.unchecked = true;
+	ck_kind(wal_record_parse(&query, &found), WAL_FAULT_NONE);
+	query = right;
+	query.not_before_ns = RECORD_TIME + 1;
+	ck_kind(wal_record_parse(&query, &found), WAL_FAULT_EVENT_TIME);
 }
 END_TEST
 
@@ -582,7 +595,9 @@ START_TEST(a_whole_block_is_checked_from_header_to_last_byte)
 {
 	uint8_t *block = image.bytes + 4096 + TEST_BLOCK;
 	const uint32_t used = oracle_get32(block + 28);
-	const uint64_t prev = image.params.prev_chain;
+	const struct wal_block_place place = {.segment_prev_chain = image.params.prev_chain,
+					      .block_size = TEST_BLOCK,
+					      .index = 1};
 
 	for (uint32_t i = 0; i < TEST_BLOCK; i++) {
 		enum wal_fault_kind expected = WAL_FAULT_BLOCK_HEADER;
@@ -593,7 +608,7 @@ START_TEST(a_whole_block_is_checked_from_header_to_last_byte)
 		if (i >= 64)
 			expected = i < 64 + used ? WAL_FAULT_BLOCK_CHECKSUM : WAL_FAULT_PADDING;
 		block[i] ^= 0x10;
-		kind = wal_block_check(block, prev, TEST_BLOCK, 1, &header, &offset);
+		kind = wal_block_check(block, &place, &header, &offset);
 		ck_assert_msg(kind == expected, "byte %u: %s", i, wal_fault_kind_name(kind));
 		block[i] ^= 0x10;
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Format version 1 in memory: conversions, checksums, and the checks of one
- * header or record at a time. No I/O, no allocation. docs/FORMAT.md says what
- * each of these is; section names below are its own.
+ * header or block at a time; core/format/record.h has the records in a block.
+ * No I/O, no allocation. docs/FORMAT.md says what each of these is; section
+ * names below are its own.
  */
 #ifndef WALFS_CORE_FORMAT_H
 #define WALFS_CORE_FORMAT_H
@@ -170,57 +171,19 @@ enum wal_fault_kind wal_block_header_decode(const struct wal_disk_block_header *
 bool wal_block_header_check_chain(const struct wal_disk_block_header *disk,
 				  uint64_t previous_chain);
 
+/* Which block of which segment it should be. */
+struct wal_block_place {
+	uint64_t segment_prev_chain;
+	uint32_t block_size;
+	uint32_t index;
+};
+
 /*
- * A whole finished block: header, block checksum, zeros behind the used data; not
+ * A whole finished block: header, block checksum, zeros after the used data; not
  * its events and not the chain. offset: of the fault within the block.
  * Return: NONE, BLOCK_HEADER, BLOCK_FIELD, BLOCK_CHECKSUM or PADDING.
  */
-enum wal_fault_kind wal_block_check(const uint8_t *block, uint64_t segment_prev_chain,
-				    uint32_t block_size, uint32_t index,
+enum wal_fault_kind wal_block_check(const uint8_t *block, const struct wal_block_place *place,
 				    struct wal_block_header *header, uint32_t *offset);
-
-/* --- records ----------------------------------------------------------------- */
-
-/* One record found in a block's data. */
-struct wal_found {
-	const struct wal_disk_event *event;
-	const uint8_t *payload; /* behind the extension, if any */
-	uint32_t size;		/* of it */
-	uint32_t flags;
-	uint32_t span;
-	uint64_t timestamp_ns;
-};
-
-/*
- * The record at data[at], where limit bytes of data can be used.
- * check says whether the event checksum is computed.
- * Return: NONE, or EVENT_FIELD, EVENT_CHECKSUM, PADDING, or EVENT_TIME if it is
- * earlier than not_before_ns. All zero is EVENT_FIELD.
- */
-enum wal_fault_kind wal_record_parse(const uint8_t *data, uint32_t at, uint32_t limit,
-				     uint64_t prev_chain, uint64_t id, uint64_t not_before_ns,
-				     bool check, struct wal_found *found);
-
-/* What the first record of a segment (or a RESUME record) says. */
-struct wal_meta_record {
-	uint16_t kind;
-	uint32_t writer_version;
-	uint8_t log[16];
-	uint64_t incarnation;
-	uint64_t segment_bytes;
-	struct wal_framing framing;
-	uint32_t recovery; /* WAL_META_* bits */
-	uint32_t dropped_segments;
-	uint64_t dropped_bytes;
-	uint64_t clock_step_ns;
-};
-
-void wal_meta_record_encode(const struct wal_meta_record *meta, struct wal_disk_meta_record *disk);
-/*
- * Return: NONE; META if malformed. An unknown kind is NONE with kind set and
- * nothing else: it is skipped.
- */
-enum wal_fault_kind wal_meta_record_decode(const uint8_t *data, uint32_t size, uint32_t block_size,
-					   struct wal_meta_record *meta);
 
 #endif

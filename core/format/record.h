@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A record in a block's data, in steps that are compiled into the loops which look at
- * each event of a segment. wal_record_parse() is all of them in a row.
+ * A record in a block's data: what it is, and whether it holds. It comes in steps that are
+ * compiled into the loops which look at each event of a segment; wal_record_parse() is all of
+ * them in a row. And META records, to structs and back.
  */
 #ifndef WALFS_CORE_RECORD_H
 #define WALFS_CORE_RECORD_H
@@ -9,6 +10,16 @@
 #include <string.h>
 
 #include "core/format/format.h"
+
+/* One record found in a block's data. */
+struct wal_found {
+	const struct wal_disk_event *event;
+	const uint8_t *payload; /* behind the extension, if any */
+	uint32_t size;		/* of it */
+	uint32_t flags;
+	uint32_t span;
+	uint64_t timestamp_ns;
+};
 
 /*
  * Where the record at data[at] lies, if limit bytes of data can be used; nothing
@@ -72,5 +83,45 @@ static inline enum wal_fault_kind wal_record_examine(struct wal_found *found)
 		return wal_record_examine_flags(found);
 	return wal_record_padding_is_zero(found) ? WAL_FAULT_NONE : WAL_FAULT_PADDING;
 }
+
+/* A record that should be there. */
+struct wal_record_query {
+	const uint8_t *data; /* of its block */
+	uint32_t at;	     /* in that */
+	uint32_t limit;	     /* bytes of data that can be used */
+	bool unchecked;	     /* its checksum is not computed: the block's stands for it */
+	uint64_t prev_chain; /* of its segment; with the id it seeds the checksum */
+	uint64_t id;
+	uint64_t not_before_ns; /* an earlier one is a fault */
+};
+
+/*
+ * Return: NONE, or EVENT_FIELD, EVENT_CHECKSUM, PADDING, or EVENT_TIME. All zero is
+ * EVENT_FIELD.
+ */
+enum wal_fault_kind wal_record_parse(const struct wal_record_query *query,
+				     struct wal_found *found);
+
+/* What the first record of a segment (or a RESUME record) says. */
+struct wal_meta_record {
+	uint16_t kind;
+	uint32_t writer_version;
+	uint8_t log[16];
+	uint64_t incarnation;
+	uint64_t segment_bytes;
+	struct wal_framing framing;
+	uint32_t recovery; /* WAL_META_* bits */
+	uint32_t dropped_segments;
+	uint64_t dropped_bytes;
+	uint64_t clock_step_ns;
+};
+
+void wal_meta_record_encode(const struct wal_meta_record *meta, struct wal_disk_meta_record *disk);
+/*
+ * Return: NONE; META if malformed. An unknown kind is NONE with kind set and
+ * nothing else: it is skipped.
+ */
+enum wal_fault_kind wal_meta_record_decode(const uint8_t *data, uint32_t size, uint32_t block_size,
+					   struct wal_meta_record *meta);
 
 #endif

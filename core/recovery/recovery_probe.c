@@ -225,6 +225,8 @@ int wal_plan_probe(struct wal_plan *plan)
 static int prove_blocks(struct wal_plan *plan, const struct wal_probe *probe, int fd, uint32_t *bad)
 {
 	uint32_t size = probe->header.block_size, i, at;
+	struct wal_block_place place = {.segment_prev_chain = probe->header.prev_chain,
+					.block_size = size};
 	uint8_t *block = malloc(size);
 	struct wal_block_header header;
 
@@ -242,8 +244,8 @@ static int prove_blocks(struct wal_plan *plan, const struct wal_probe *probe, in
 		}
 		if (n < 0 && *bad == WAL_NO_BLOCK)
 			*bad = i;
-		if (n > 0 && wal_block_check(block, probe->header.prev_chain, size, i, &header,
-					     &at) == WAL_FAULT_NONE)
+		place.index = i;
+		if (n > 0 && wal_block_check(block, &place, &header, &at) == WAL_FAULT_NONE)
 			wal_plan_prove(plan, header.first_event_id + header.event_count - 1);
 	}
 	free(block);

@@ -111,7 +111,10 @@ static int load_sealed(struct wal_segment_reader *r, uint32_t index)
 
 	if (err)
 		return err;
-	kind = wal_block_check(r->block, r->header.prev_chain, r->header.block_size, index,
+	kind = wal_block_check(r->block,
+			       &(struct wal_block_place){.segment_prev_chain = r->header.prev_chain,
+							 .block_size = r->header.block_size,
+							 .index = index},
 			       &r->start, &at);
 	return kind ? wal_reader_fault(r, kind, index, offset + at, "%s", "") : 0;
 }

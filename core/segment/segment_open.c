@@ -110,14 +110,17 @@ static void mark_damaged(struct wal_segment_reader *r)
 static int info_from_first_block(struct wal_segment_reader *r)
 {
 	struct wal_meta_record meta;
+	struct wal_record_query query;
 	struct wal_found found;
 	int err = wal_reader_load_block(r, 0);
 
 	if (err)
 		return err;
-	if (wal_record_parse(r->block + WAL_BLOCK_HEADER, 0, r->start.used_bytes,
-			     r->header.prev_chain, r->header.first_event_id, 0, true, &found) ||
-	    !(found.flags & WAL_EVENT_META) ||
+	query = (struct wal_record_query){.data = r->block + WAL_BLOCK_HEADER,
+					  .limit = r->start.used_bytes,
+					  .prev_chain = r->header.prev_chain,
+					  .id = r->header.first_event_id};
+	if (wal_record_parse(&query, &found) || !(found.flags & WAL_EVENT_META) ||
 	    wal_meta_record_decode(found.payload, found.size, r->header.block_size, &meta) ||
 	    meta.kind != WAL_META_SEGMENT)
 		return wal_reader_fault(r, WAL_FAULT_META, 0, WAL_HEADER_AREA + WAL_BLOCK_HEADER,
@@ -129,8 +132,8 @@ static int info_from_first_block(struct wal_segment_reader *r)
 /* The last block gives the payload's size, the last time and the chain. */
 static int info_from_last_block(struct wal_segment_reader *r, uint32_t block)
 {
+	struct wal_record_query query;
 	struct wal_found found;
-	uint32_t at;
 	int err = wal_reader_load_block(r, block);
 
 	if (err)
@@ -138,12 +141,15 @@ static int info_from_last_block(struct wal_segment_reader *r, uint32_t block)
 	r->info.payload_bytes = r->start.payload_offset;
 	r->info.last_ns = r->start.first_timestamp_ns;
 	r->info.chain = r->start.chain;
-	for (at = 0; at < r->start.used_bytes; at += found.span) {
-		if (wal_record_parse(r->block + WAL_BLOCK_HEADER, at, r->start.used_bytes, 0, 0,
-				     r->info.last_ns, false, &found))
+	query = (struct wal_record_query){.data = r->block + WAL_BLOCK_HEADER,
+					  .limit = r->start.used_bytes,
+					  .unchecked = true};
+	for (; query.at < r->start.used_bytes; query.at += found.span) {
+		query.not_before_ns = r->info.last_ns;
+		if (wal_record_parse(&query, &found))
 			return wal_reader_fault(r, WAL_FAULT_EVENT_FIELD, block,
 						wal_block_offset(r->header.block_size, block) +
-							WAL_BLOCK_HEADER + at,
+							WAL_BLOCK_HEADER + query.at,
 						"%s", "");
 		r->info.last_ns = found.timestamp_ns;
 		if (!(found.flags & WAL_EVENT_META))

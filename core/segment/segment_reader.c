@@ -53,9 +53,14 @@ int wal_segment_reader_next(struct wal_segment_reader *r, struct wal_event *even
 
 	while ((entered = enter_block(r)) > 0) {
 		/* A sealed block's checksum stands for its records; the first proves its id. */
-		kind = wal_record_parse(r->block + WAL_BLOCK_HEADER, cursor->at,
-					r->start.used_bytes, r->header.prev_chain, cursor->id, 0,
-					!r->sealed || cursor->at == 0, &found);
+		kind = wal_record_parse(
+			&(struct wal_record_query){.data = r->block + WAL_BLOCK_HEADER,
+						   .at = cursor->at,
+						   .limit = r->start.used_bytes,
+						   .unchecked = r->sealed && cursor->at > 0,
+						   .prev_chain = r->header.prev_chain,
+						   .id = cursor->id},
+			&found);
 		if (kind)
 			return event_fault(r, kind);
 		if (found.flags & WAL_EVENT_META) {
@@ -191,20 +196,20 @@ int wal_segment_reader_seek_payload(struct wal_segment_reader *r, uint64_t offse
 static size_t copy_whole_events(struct wal_segment_reader *r, uint8_t *buf, size_t size)
 {
 	struct wal_cursor *cursor = &r->cursor;
+	struct wal_record_query query = {.limit = r->start.used_bytes, .unchecked = true};
 	struct wal_found found;
-	const uint8_t *data;
 	size_t done = 0;
 
 	/* (The first event of a block is the one whose own checksum is looked at.) */
 	if (!r->sealed || r->loaded != cursor->block || !cursor->entered || cursor->at == 0)
 		return 0;
-	data = r->block + WAL_BLOCK_HEADER;
-	while (wal_record_parse(data, cursor->at, r->start.used_bytes, 0, 0, 0, false, &found) ==
-		       WAL_FAULT_NONE &&
+	query.data = r->block + WAL_BLOCK_HEADER;
+	query.at = cursor->at;
+	while (wal_record_parse(&query, &found) == WAL_FAULT_NONE &&
 	       !(found.flags & WAL_EVENT_META) && found.size <= size - done) {
 		memcpy(buf + done, found.payload, found.size);
 		done += found.size;
-		cursor->at += found.span;
+		query.at = cursor->at += found.span;
 		cursor->id++;
 	}
 	cursor->payload += done;

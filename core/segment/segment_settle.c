@@ -62,8 +62,12 @@ static struct wal_append_state end_of_whole_records(const struct wal_segment_wri
 	struct wal_append_state now = start_of_block(w), whole = now;
 	struct wal_found found;
 
-	while (!wal_record_parse(w->data, now.at, w->at, w->header.prev_chain, now.next_event, 0,
-				 true, &found)) {
+	while (!wal_record_parse(&(struct wal_record_query){.data = w->data,
+							    .at = now.at,
+							    .limit = w->at,
+							    .prev_chain = w->header.prev_chain,
+							    .id = now.next_event},
+				 &found)) {
 		if (now.at == 0)
 			now.start.first_timestamp_ns = found.timestamp_ns;
 		now.at += found.span;

@@ -84,8 +84,14 @@ static enum wal_fault_kind take_record(struct walk *w, const uint8_t *data, uint
 	struct wal_found found;
 	enum wal_fault_kind kind;
 
-	kind = wal_record_parse(data, at, w->data_size, w->source->header->prev_chain,
-				tail->next_event, tail->last_ns, true, &found);
+	kind = wal_record_parse(
+		&(struct wal_record_query){.data = data,
+					   .at = at,
+					   .limit = w->data_size,
+					   .prev_chain = w->source->header->prev_chain,
+					   .id = tail->next_event,
+					   .not_before_ns = tail->last_ns},
+		&found);
 	if (kind)
 		return kind;
 	if (found.flags & WAL_EVENT_META)

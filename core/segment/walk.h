@@ -7,7 +7,7 @@
 #ifndef WALFS_CORE_WALK_H
 #define WALFS_CORE_WALK_H
 
-#include "core/format/format.h"
+#include "core/format/record.h"
 
 /* Where appending goes on, and everything a writer needs to go on there. */
 struct wal_tail {

@@ -154,10 +154,12 @@ static bool records_are_sound(const uint8_t *data, const struct wal_segment_head
 bool wal_block_is_sound(const uint8_t *block, const struct wal_segment_header *segment,
 			uint32_t index, struct wal_block_sum *sum)
 {
+	const struct wal_block_place place = {.segment_prev_chain = segment->prev_chain,
+					      .block_size = segment->block_size,
+					      .index = index};
 	uint32_t at;
 
 	*sum = (struct wal_block_sum){0};
-	return wal_block_check(block, segment->prev_chain, segment->block_size, index, &sum->header,
-			       &at) == WAL_FAULT_NONE &&
+	return wal_block_check(block, &place, &sum->header, &at) == WAL_FAULT_NONE &&
 	       records_are_sound(block + WAL_BLOCK_HEADER, segment, sum);
 }

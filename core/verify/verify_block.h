@@ -3,7 +3,7 @@
 #ifndef WALFS_CORE_VERIFY_BLOCK_H
 #define WALFS_CORE_VERIFY_BLOCK_H
 
-#include "core/format/format.h"
+#include "core/format/record.h"
 
 /* What a sound block says; the block before it and the one behind must fit this. */
 struct wal_block_sum {
