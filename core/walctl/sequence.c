@@ -58,16 +58,22 @@ bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *g
 bool sequence_repeats(const struct sequence *sequence, uint64_t first_event,
 		      char text[REPEAT_TEXT])
 {
-	if (first_event >= sequence->next_id)
+	uint64_t given = sequence->given;
+
+	if (given < sequence->next_id)
+		given = sequence->next_id;
+	if (first_event >= given || first_event == sequence->next_id) /* new, or it goes on */
 		return false;
 	snprintf(text, REPEAT_TEXT,
 		 "begins with event %" PRIu64 ", events up to %" PRIu64 " are in front of it",
-		 first_event, sequence->next_id - 1);
+		 first_event, given - 1);
 	return true;
 }
 
 void sequence_lost(struct sequence *sequence)
 {
+	if (sequence->next_id > sequence->given)
+		sequence->given = sequence->next_id;
 	sequence->next_id = 0;
 	sequence->began = true;
 }

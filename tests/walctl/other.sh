@@ -75,6 +75,25 @@ info_says_which_ids_were_given_twice() {
 	holds err "walctl: store/$three: $said"
 }
 
+# R50: the segment between them cannot be read.
+info_says_ids_that_were_given_far_below() {
+	local said='begins with event 102, events up to 200 are in front of it'
+	local order=(-b "$block" -s $((block * 16)))
+	lines 1 100 | "$mkstore" "${order[@]}" store
+	cp -a store longer
+	{ lines 101 200 && echo '@@rotate'; } | "$mkstore" "${order[@]}" longer
+	{ echo '@@rotate' && lines 101 101; } | "$mkstore" "${order[@]}" store
+	dd if=/dev/zero of="store/$two" bs=4096 count=1 conv=notrunc status=none
+	lines 102 110 | "$mkstore" "${order[@]}" store 2>said
+	cp "longer/$one" store
+	walctl_is 1 verify store
+	holds out "store/$three: offset 16: does not continue the segment before: begins with event 102"
+	walctl_is 1 info store
+	holds out "store/$three: does not continue the segment before: $said"
+	walctl_is 1 cat store
+	holds err "walctl: store/$three: $said"
+}
+
 # --- a store that is being written -------------------------------------------------------
 
 store_in_use_can_be_looked_at() {
@@ -193,6 +212,7 @@ it 'info describes a store' info_describes_a_store
 it 'info marks damage' info_marks_damage
 it 'info says which events are missing' info_says_what_is_missing
 it 'info says which ids were given twice' info_says_which_ids_were_given_twice
+it 'info says which ids were given far below' info_says_ids_that_were_given_far_below
 it 'a store in use can be verified, printed and described' store_in_use_can_be_looked_at
 it 'beside retention cat and info raise no alarm' retention_is_no_damage
 it 'wrong usage is trouble' wrong_usage_is_trouble
