@@ -229,6 +229,8 @@ $(BUILD)/tests/$(1): $(call object,tests/$(1).c $(EXTRA_$(1))) $(SUPPORT_OBJ) $(
 	$$(call link,-pthread $(CHECK_LIBS) $(XXHASH_LIBS))
 endef
 $(foreach test,$(notdir $(TESTS)),$(eval $(call test_program,$(test))))
+# It asks walctl.
+$(BUILD)/tests/test_outlook: | $(BUILD)/walctl
 
 # helper_program(NAME, SOURCE)
 define helper_program

@@ -74,7 +74,10 @@ const char *wal_hint_text(enum wal_hint hint)
 	case WAL_HINT_COPY_OF_A_MOUNT:
 		return "is a copy of a mount: its file `current` holds events that are in no "
 		       "segment; move current, events and .walfs out of it, mount it, and append "
-		       "them: cat current >> MOUNTPOINT/current";
+		       "them: cat current >> MOUNTPOINT/current; or, to keep their ids and times, "
+		       "do not append them, but first give .walfs/active.wal the name of its "
+		       "segment (walctl info says which: 2 is 0000000002.wal), if that is not "
+		       "there";
 	default:
 		return "";
 	}

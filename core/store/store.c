@@ -347,6 +347,17 @@ bool wal_store_has_stray_current(int dirfd, const struct wal_store_list *list)
 	       S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
+int wal_store_is_none(int dirfd, const char *path, const struct wal_store_list *list,
+		      struct wal_error *error)
+{
+	bool copied = wal_store_has_stray_current(dirfd, list);
+
+	return wal_error_set(error, -ENOTEMPTY,
+			     "%s: not a walfs store (no segment, no " WAL_META_FILE ")%s%s", path,
+			     copied ? "; it " : "",
+			     copied ? wal_hint_text(WAL_HINT_COPY_OF_A_MOUNT) : "");
+}
+
 const char *wal_store_flag(int fd)
 {
 	int flags = 0;

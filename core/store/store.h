@@ -91,6 +91,9 @@ int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns,
  * has it. Return: whether it is there.
  */
 bool wal_store_has_stray_current(int dirfd, const struct wal_store_list *list);
+/* Neither a segment nor wal.meta is there. Return: -ENOTEMPTY, with error filled in. */
+int wal_store_is_none(int dirfd, const char *path, const struct wal_store_list *list,
+		      struct wal_error *error);
 /* "i", "a", or NULL: the flag of chattr that keeps the daemon from changing what fd is. */
 const char *wal_store_flag(int fd);
 

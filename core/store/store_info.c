@@ -35,9 +35,9 @@ static int info_fill(int dirfd, const char *path, struct wal_store_info *info,
 	if (err)
 		return wal_error_set(error, err, "%s: cannot be listed: %s", path, strerror(-err));
 	if (!list->count && !list->has_meta) {
+		err = wal_store_is_none(dirfd, path, list, error);
 		wal_store_view_destroy(&view);
-		return wal_error_set(error, -ENOTEMPTY, "%s: not a walfs store (no segment, no %s)",
-				     path, WAL_META_FILE);
+		return err;
 	}
 	if (view.meta_err == 0)
 		info_add_meta(info, &view.meta);

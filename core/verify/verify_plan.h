@@ -24,10 +24,18 @@ void wal_store_plan_destroy(struct wal_store_plan *p);
 
 /* What was examined of a segment; NULL: it was not, as it lies below. */
 const struct wal_probe *wal_store_plan_probe(const struct wal_store_plan *p, uint32_t index);
-/* Why recovery finds it damaged; NULL: it does not. */
-const struct wal_fault *wal_store_plan_damage(const struct wal_store_plan *p, uint32_t index);
 bool wal_store_plan_sets_aside(const struct wal_store_plan *p, uint32_t index);
-/* Bytes behind its events that recovery cuts off an unsealed one. */
-uint64_t wal_store_plan_torn(const struct wal_store_plan *p, const struct wal_probe *probe);
+/*
+ * What is done about one that was examined, and in what words it is told. Return: false if it
+ * is taken as it is.
+ */
+bool wal_store_plan_verdict(const struct wal_store_plan *p, const struct wal_probe *probe,
+			    struct wal_verdict *verdict);
+/* The same of wal.meta. What a crash, or a copy without it, leaves is a note. */
+bool wal_store_plan_meta_verdict(const struct wal_store_plan *p, struct wal_verdict *verdict);
+/* Segments below it are sealed, if they are not damaged; 0: not known. */
+uint32_t wal_store_plan_sealed_to(const struct wal_store_plan *p);
+/* What may explain its faults. */
+enum wal_hint wal_store_plan_hint(const struct wal_store_plan *p);
 
 #endif

@@ -181,88 +181,47 @@ static void pass_unknown(struct store_check *c, uint32_t index)
 
 /* --- what recovery will do ------------------------------------------------------------------ */
 
-/* What a crash leaves; after a clean close none explains it. Return: whether it is a note. */
-__attribute__((format(printf, 4, 5))) static bool note(struct store_check *c, const char *name,
-						       struct wal_fault fault, const char *format,
-						       ...)
+/* What a crash leaves is a note. Return: whether it is one. */
+static bool tell(struct store_check *c, const char *name, const struct wal_verdict *verdict)
 {
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(fault.detail, sizeof(fault.detail), format, args);
-	va_end(args);
-	if (c->plan.rec.clean)
-		wal_verify_report(c->options, c->result, name, &fault);
+	if (verdict->is_note)
+		wal_verify_note(c->options, c->result, name, &verdict->fault);
 	else
-		wal_verify_note(c->options, c->result, name, &fault);
-	return !c->plan.rec.clean;
+		wal_verify_report(c->options, c->result, name, &verdict->fault);
+	return verdict->is_note;
 }
 
 /* R27: only of the last segment, and only if all that is too much is zero. */
 static void note_excess(struct store_check *c, struct wal_segment_reader *r, const char *name)
 {
 	const struct wal_probe *probe = wal_store_plan_probe(&c->plan, r->info.index);
-	struct wal_fault fault = {.kind = WAL_FAULT_TOO_LONG,
-				  .segment = r->info.index,
-				  .block = WAL_NO_BLOCK,
-				  .offset = r->info.file_bytes};
+	struct wal_verdict verdict;
 
-	if (!probe || !probe->excess || r->info.state != WAL_SEALED ||
-	    wal_recovery_is_zero_behind(r->fd, r->info.file_bytes) <= 0)
+	if (!probe || !wal_store_plan_verdict(&c->plan, probe, &verdict) ||
+	    verdict.fault.kind != WAL_FAULT_TOO_LONG || verdict.fate != WAL_FATE_CUT)
 		return;
-	if (note(c, name, fault, "%" PRIu64 " zeros too many, recovery will cut them off",
-		 r->file_bytes - r->info.file_bytes))
+	if (tell(c, name, &verdict))
 		r->file_bytes = r->info.file_bytes; /* so that it is no fault */
-}
-
-/* R12, R23, R30: there before it was written, or before what it continues. */
-static void note_set_aside(struct store_check *c, const struct wal_probe *probe, const char *name)
-{
-	struct wal_fault fault = probe->fault;
-
-	if (fault.kind == WAL_FAULT_NONE)
-		fault = (struct wal_fault){.kind = WAL_FAULT_SEQUENCE, .block = WAL_NO_BLOCK};
-	fault.segment = probe->index;
-	c->result->segments++;
-	note(c, name, fault, "%s%snothing in it was durable, recovery will set it aside",
-	     probe->fault.detail, probe->fault.detail[0] ? "; " : "");
-}
-
-/* R17: bytes behind the last event, none of them promised. */
-static void note_torn_tail(struct store_check *c, const struct wal_probe *probe, const char *name)
-{
-	const struct wal_tail *tail = &probe->tail;
-	const struct wal_fault fault = {.kind = WAL_FAULT_TAIL,
-					.segment = probe->index,
-					.block = tail->block,
-					.offset = tail->offset};
-	uint64_t torn = wal_store_plan_torn(&c->plan, probe);
-
-	if (torn)
-		note(c, name, fault,
-		     "torn tail of %" PRIu64 " bytes behind event %" PRIu64
-		     ", recovery will cut it",
-		     torn, tail->next_event - 1);
 }
 
 /* An unsealed one, of which recovery's walk is the word. */
 static int check_walked(struct store_check *c, const struct wal_probe *probe, const char *name)
 {
-	const struct wal_fault *damage = wal_store_plan_damage(&c->plan, probe->index);
 	const struct wal_tail *tail = &probe->tail;
 	const struct place place = {.info = &probe->info, .tail = tail, .chain = probe->chain};
 	struct wal_verify_result *result = c->result;
+	struct wal_verdict verdict;
+	bool told = wal_store_plan_verdict(&c->plan, probe, &verdict);
+	bool damaged = told && verdict.fate == WAL_FATE_DAMAGED;
 	uint64_t before;
 
 	check_log(c, &probe->info);
 	check_link(c, &probe->info);
 	before = result->faults;
-	if (damage)
-		wal_verify_report(c->options, result, name, damage);
-	if (damage)
+	if (told)
+		tell(c, name, &verdict);
+	if (damaged)
 		wal_verify_tail(c->options, result, name, probe->index, tail);
-	else
-		note_torn_tail(c, probe, name);
 	result->segments++;
 	result->blocks += tail->block + 1;
 	result->events += tail->event_count;
@@ -272,7 +231,7 @@ static int check_walked(struct store_check *c, const struct wal_probe *probe, co
 	if (c->options->segment)
 		c->options->segment(c->options->ctx, name, &probe->info, result->faults - before);
 	remember(c, &place, result->faults - before);
-	c->known = c->known && !damage;
+	c->known = c->known && !damaged;
 	return wal_verify_progressed(c->options, &c->progress, probe->index,
 				     probe->info.file_bytes);
 }
@@ -322,11 +281,14 @@ static int check_segment(struct store_check *c, uint32_t index)
 /* One of the last segments, which recovery examines. */
 static int check_examined(struct store_check *c, const struct wal_probe *probe)
 {
+	struct wal_verdict verdict;
 	char name[WAL_NAME_MAX];
 
 	wal_segment_name(probe->index, name);
-	if (wal_store_plan_sets_aside(&c->plan, probe->index)) {
-		note_set_aside(c, probe, name);
+	if (wal_store_plan_verdict(&c->plan, probe, &verdict) &&
+	    verdict.fate == WAL_FATE_SET_ASIDE) {
+		c->result->segments++;
+		tell(c, name, &verdict);
 		return 0;
 	}
 	if (probe->finding == FOUND_UNSEALED || probe->finding == FOUND_SEAL_LOST)
@@ -403,22 +365,12 @@ static int check_all(struct store_check *c)
 
 /* --- wal.meta ------------------------------------------------------------------------- */
 
-/*
- * What a crash, or a copy without it, leaves is a note: it is not there, or one slot is torn.
- * A file that holds something else was damaged, or is not this store's.
- */
 static void check_meta(struct store_check *c)
 {
-	const struct wal_recovery *rec = &c->plan.rec;
-	const struct wal_store_view *view = &c->plan.view;
-	bool lost = view->meta_err == -ENOENT || (view->meta_err == -EBADMSG && !rec->meta_is_bad);
+	struct wal_verdict verdict;
 
-	if (rec->meta_fault.kind == WAL_FAULT_NONE)
-		return;
-	if (lost || rec->has_meta)
-		wal_verify_note(c->options, c->result, WAL_META_FILE, &rec->meta_fault);
-	else
-		wal_verify_report(c->options, c->result, WAL_META_FILE, &rec->meta_fault);
+	if (wal_store_plan_meta_verdict(&c->plan, &verdict))
+		tell(c, WAL_META_FILE, &verdict);
 }
 
 /* What the plan says of the store as a whole. */
@@ -431,18 +383,14 @@ static void take_plan(struct store_check *c)
 	c->durable = p->view.meta.durable;
 	memcpy(c->log, p->rec.meta.log, sizeof(c->log));
 	c->has_log = c->has_meta || (c->list->count && !wal_is_zero(c->log, sizeof(c->log)));
-	if (p->plan.count && p->plan.probes[0].finding == FOUND_SEALED)
-		c->last_sealed = p->plan.probes[0].index;
+	c->last_sealed = wal_store_plan_sealed_to(p);
 	c->result->anchored = c->has_meta;
 	c->result->anchor_event = c->has_meta ? c->durable.event : 0;
 	c->result->start_anchored =
 		(c->has_meta && p->view.meta.first_segment) ||
 		(c->list->count && c->list->segments[0] == WAL_FIRST_SEGMENT_INDEX);
-	if (p->plan.told_copy)
-		c->result->hint = WAL_HINT_COPIED_WHILE_WRITTEN;
-	else if (!c->options->is_mount && !c->list->has_meta &&
-		 wal_store_has_stray_current(c->dirfd, c->list))
-		c->result->hint = WAL_HINT_COPY_OF_A_MOUNT;
+	if (!c->options->is_mount)
+		c->result->hint = wal_store_plan_hint(p);
 }
 
 /* A mount shows its sealed segments, and neither wal.meta nor what recovery would look at. */

@@ -188,6 +188,29 @@ static enum step cat_events(struct cat *cat, const struct source *source)
 	return STEP_NEXT_SEGMENT;
 }
 
+/*
+ * Behind its end the last segment has events of the log only if it is damaged, as the next
+ * mount will find; for a file that is given alone nothing tells.
+ */
+static void salvage_end(const struct cat *cat, const struct source *source)
+{
+	if (cat->damaged && source->target->kind == TARGET_SEGMENT)
+		wal_segment_reader_salvage(source->reader);
+}
+
+/* What is wrong with it as a whole. In a block it is met where that is, if that is wanted. */
+static void report_damage(struct cat *cat, const struct source *source)
+{
+	const struct wal_fault *own = &source->info->fault;
+	struct wal_fault fault;
+
+	if (outlook_fault(source->target, source->info, &fault))
+		own = &fault;
+	else if (own->kind == WAL_FAULT_NONE || own->block != WAL_NO_BLOCK)
+		return;
+	report(cat, source->file, wal_fault_errno(own->kind), own);
+}
+
 static enum next cat_segment(struct cat *cat, const struct source *source)
 {
 	const struct wal_segment_info *info = source->info;
@@ -204,28 +227,12 @@ static enum next cat_segment(struct cat *cat, const struct source *source)
 	if (info->first_event > cat->to)
 		return NEXT_NONE;
 	if (info->state == WAL_DAMAGED || info->last_event >= cat->from) {
-		/* What is wrong in a block is met where the block is, if it is wanted at all. */
-		if (info->fault.kind != WAL_FAULT_NONE && info->fault.block == WAL_NO_BLOCK)
-			report(cat, source->file, wal_fault_errno(info->fault.kind), &info->fault);
+		report_damage(cat, source);
 		step = cat_events(cat, source);
 	}
 	if (cat->sequence.next_id <= info->last_event)
 		cat->sequence.next_id = info->last_event + 1;
 	return step == STEP_END ? NEXT_NONE : NEXT_SEGMENT;
-}
-
-/*
- * Behind its end the last segment has events of the log only if some that were durable are
- * missing there; a file that is given alone has nothing that would tell.
- */
-static void salvage_end(const struct cat *cat, const struct source *source)
-{
-	const struct target *target = source->target;
-
-	if (cat->damaged && (target->kind == TARGET_SEGMENT ||
-			     (target->info.meta_valid &&
-			      target->info.durable_event > source->info->last_event)))
-		wal_segment_reader_salvage(source->reader);
 }
 
 /* Removed by retention since the store was listed. After what was printed, ids jump. */
@@ -314,6 +321,7 @@ static void cat_path(struct cat *cat, const char *path)
 	if (status != STATUS_SOUND)
 		return;
 	cat->worst = worse(cat->worst, target_add_active(&target));
+	cat->worst = worse(cat->worst, outlook_complain(&target));
 	cat->printed = false;
 	sequence_begin(&cat->sequence, &target);
 	if (cat->from > 1)
@@ -417,8 +425,9 @@ const struct command command_cat = {
 		"store in order: the bytes as they were appended, and nothing else. Only bytes\n"
 		"that pass their checks are printed. At a damaged block it says so, names the\n"
 		"events that it leaves out, and goes on with the next one. What is missing of a\n"
-		"store is named, too. A store may be in use: cat ends at the event that was the\n"
-		"last one when it got there.\n"
+		"store is named, too. Of what a crash left it prints what the next mount will\n"
+		"have, and notes say what that cuts or sets aside. A store may be in use: cat\n"
+		"ends at the event that was the last one when it got there.\n"
 		"\n"
 		"  --from ID       from this event on\n"
 		"  --to ID         up to this event, and with it\n"

@@ -161,11 +161,14 @@ static void print_store(const struct target *target)
 	if (info->prepared_count)
 		print_field("in preparation", "%zu", info->prepared_count);
 	print_field("segments", "%zu", target->count);
+	if (target->outlook.hint)
+		print_field("note", "%s", wal_hint_text(target->outlook.hint));
 }
 
 static json_t *json_store(const struct target *target)
 {
 	const struct wal_store_info *info = &target->info;
+	enum wal_hint hint = target->outlook.hint;
 	json_t *object = json_object();
 	char framing[24];
 
@@ -189,6 +192,7 @@ static json_t *json_store(const struct target *target)
 	json_put(object, "last_segment", json_number(info->last_segment));
 	json_put(object, "torn", json_number(info->torn_count));
 	json_put(object, "prepared", json_number(info->prepared_count));
+	json_put(object, "hint", hint ? json_string(wal_hint_text(hint)) : json_null());
 	return object;
 }
 
@@ -231,6 +235,17 @@ static uint64_t size_of(const struct target *target, const char *file)
 									      : 0;
 }
 
+/* What the segment alone does not say: it is of another log, or recovery finds it damaged. */
+static void add_fault(const struct target *target, size_t n, struct wal_segment_info *info)
+{
+	struct wal_fault fault;
+
+	if (target_is_foreign(target, n, info, &fault) || outlook_fault(target, info, &fault))
+		info->fault = fault;
+	if (info->fault.kind != WAL_FAULT_NONE)
+		info->state = WAL_DAMAGED;
+}
+
 /* The n-th segment, also one that is too damaged to be opened. */
 static enum status read_segment(const struct target *target, size_t n, char **file,
 				struct wal_segment_info *info, bool *retired)
@@ -243,10 +258,7 @@ static enum status read_segment(const struct target *target, size_t n, char **fi
 	if (!result) {
 		*info = *wal_segment_reader_info(reader);
 		target_reader_close(target, reader);
-		if (target_is_foreign(target, n, info, &fault)) {
-			info->state = WAL_DAMAGED;
-			info->fault = fault;
-		}
+		add_fault(target, n, info);
 		return info->fault.kind == WAL_FAULT_NONE ? STATUS_SOUND : STATUS_DAMAGED;
 	}
 	memset(info, 0, sizeof(*info));
@@ -375,25 +387,31 @@ static void list_segments(const struct target *target, struct listing *listing)
 		list_gap(listing, &gap);
 }
 
-static enum status show_store(const struct target *target, bool json)
+static enum status show_as_json(const struct target *target)
 {
-	struct listing listing = {.worst = STATUS_SOUND};
-	json_t *store;
+	struct listing listing = {.segments = json_array(), .missing = json_array()};
+	json_t *store = json_store(target), *notes = json_array(), *faults = json_array();
+	enum status outlook = outlook_json(target, notes, faults);
 
-	if (!json) {
-		print_store(target);
-		print_row_head();
-		list_segments(target, &listing);
-		return listing.worst;
-	}
-	store = json_store(target);
-	listing.segments = json_array();
-	listing.missing = json_array();
 	list_segments(target, &listing);
 	json_put(store, "segments", listing.segments);
 	json_put(store, "missing", listing.missing);
+	json_put(store, "notes", notes);
+	json_put(store, "faults", faults);
 	json_print(store);
-	return listing.worst;
+	return worse(listing.worst, outlook);
+}
+
+static enum status show_store(const struct target *target, bool json)
+{
+	struct listing listing = {.worst = STATUS_SOUND};
+
+	if (json)
+		return show_as_json(target);
+	print_store(target);
+	print_row_head();
+	list_segments(target, &listing);
+	return worse(listing.worst, outlook_print(target));
 }
 
 static enum status show_path(const char *path, bool json)

@@ -106,6 +106,8 @@ static enum status list_segments(struct target *target)
 			complain_errno(target->path, -result);
 		return STATUS_TROUBLE;
 	}
+	if (target->kind == TARGET_STORE)
+		outlook_read(target);
 	target->count = target->info.segment_count;
 	find_log(target);
 	return STATUS_SOUND;
@@ -237,6 +239,7 @@ void target_close(struct target *target)
 	wal_segment_reader_close(target->active);
 	target->active = NULL;
 	wal_store_info_destroy(&target->info);
+	wal_store_outlook_destroy(&target->outlook);
 	if (target->dirfd >= 0)
 		close(target->dirfd);
 	target->dirfd = AT_FDCWD;
@@ -303,8 +306,7 @@ int target_reader(const struct target *target, size_t n, struct wal_segment_read
 	*file = target_file(target, name);
 	result = wal_segment_reader_open(NULL, target->dirfd, name, target->info.segments[n], 0,
 					 reader, fault);
-	/* Unsealed with another behind it: damaged, if anything is behind its end at all. */
-	if (!result && n + 1 < target->info.segment_count)
+	if (!result && outlook_salvages(target, n))
 		wal_segment_reader_salvage(*reader);
 	return result;
 }

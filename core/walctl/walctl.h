@@ -122,7 +122,8 @@ struct target {
 	char *real;		    /* without symbolic links */
 	char *store;		    /* TARGET_MOUNT: where its store is, or NULL */
 	int dirfd;		    /* of a directory; AT_FDCWD of a segment */
-	struct wal_store_info info; /* of a directory */
+	struct wal_store_info info; /* of a directory; of a store without what is set aside */
+	struct wal_store_outlook outlook; /* TARGET_STORE */
 	size_t count;		    /* of segments */
 	struct wal_segment_reader *active; /* TARGET_MOUNT: the last of them, or NULL */
 	bool has_log;
@@ -160,6 +161,21 @@ bool target_is_foreign(const struct target *target, size_t n, const struct wal_s
 
 /* The index that a segment file must have by its name; 0: any. */
 uint32_t target_index(const struct target *target);
+
+/* --- outlook.c: what the next mount does about a store ------------------------ */
+
+/* What it sets aside is taken off the list of segments: it is no part of the log. */
+void outlook_read(struct target *target);
+/* If it is unsealed: is the n-th damaged, so that what is whole behind its end is of the log? */
+bool outlook_salvages(const struct target *target, size_t n);
+/* What it finds wrong with a segment that shows nothing wrong itself. Return: whether it does. */
+bool outlook_fault(const struct target *target, const struct wal_segment_info *info,
+		   struct wal_fault *fault);
+/* On stderr: what is cut and set aside, and the hint. Return: the status that it means. */
+enum status outlook_complain(const struct target *target);
+/* The same as rows of a table, or in arrays. */
+enum status outlook_print(const struct target *target);
+enum status outlook_json(const struct target *target, json_t *notes, json_t *faults);
 
 /* --- sequence.c: what is missing ---------------------------------------------- */
 

@@ -484,6 +484,40 @@ void wal_store_info_destroy(struct wal_store_info *info);
  */
 bool wal_store_is_retired(int dirfd, uint32_t index);
 
+/* What the next opening for writing does about a segment that it does not take as it is. */
+enum wal_fate {
+	WAL_FATE_CUT,	    /* bytes behind its events are cut off */
+	WAL_FATE_SET_ASIDE, /* it is renamed, and no part of the log */
+	WAL_FATE_DAMAGED,   /* it stays as it is; what is whole in it can be read */
+	WAL_FATE_REBUILT,   /* wal.meta: from the segments, or from its other slot */
+};
+
+struct wal_verdict {
+	uint32_t segment; /* 0: wal.meta */
+	enum wal_fate fate;
+	bool is_note;		/* a crash explains it: nothing durable is lost */
+	struct wal_fault fault; /* why */
+};
+
+struct wal_store_outlook {
+	struct wal_verdict *verdicts; /* by segment; free with wal_store_outlook_destroy */
+	size_t count;
+	bool decided;	    /* a segment without a verdict is taken as it is */
+	uint32_t sealed_to; /* below it one that is not sealed is damaged; 0: not known */
+	enum wal_hint hint;
+};
+
+/*
+ * Asks recovery's plan for a store, in the words of wal_verify_store(). Takes no lock and
+ * changes nothing; beside a daemon it is one moment's, and what is on its way is none of it.
+ * It reads all unsealed segments. Where a newer format stands in a segment, no opening
+ * decides anything: there are no verdicts then.
+ * Return: 0; -errno where an opening would be refused, or nothing can be said. Any thread.
+ */
+int wal_store_outlook_read(const char *path, struct wal_store_outlook *outlook,
+			   struct wal_error *error);
+void wal_store_outlook_destroy(struct wal_store_outlook *outlook);
+
 /* --- the log --------------------------------------------------------------- */
 
 struct wal_log;

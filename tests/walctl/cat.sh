@@ -173,8 +173,78 @@ cat_of_a_damaged_active_segment_says_so() {
 	copy_store
 	flip "store/$three" 9000 5
 	walctl_is 1 cat store
-	is 'the complaints' "$(grep -c 'events 4[0-9]* to 600 are missing' err)" 1
-	head -n "$(wc -l <out)" "$scratch/input" | cmp - out
+	is 'the complaints' "$(grep -c "$three: block 1, .*: events that were durable are not there" err)" 1
+	is 'what is left out' "$(grep -c "$three: events 4[0-9]* to [45][0-9]* are damaged and left out" err)" 1
+	diff "$scratch/input" out >gone || true
+	is 'the holes' "$(grep -c '^[0-9]' gone)" 1 # what is whole behind it is there, as in a mount
+	lines 600 600 | cmp - <(tail -n 1 out)
+}
+
+# R12, R23 and R27, before the mount that recovers it; test_outlook has all the others.
+what_a_mount_will_set_aside_is_a_note_and_not_handed_out() {
+	lines 1 100 | "$mkstore" -u -b "$block" -s $((block * 16)) store
+	truncate -s $((block * 17)) "store/$two"
+	local command
+	for command in verify cat info; do
+		walctl_is 0 $command store
+		cat out err >said
+		holds said "store/$two: "
+		holds said 'nothing in it was durable, recovery will set it aside'
+	done
+	walctl_is 0 cat --from 100 store
+	lines 100 100 | cmp - out
+	holds err "walctl: store/$two: note: "
+	holds err 'given alone, the file can be looked at'
+	walctl_is 0 info --json store
+	is 'the segments' "$(jq -c '[.segments[].segment]' out)" '[1]'
+	is 'the notes' "$(jq -c '[.notes[].segment], .faults' out | xargs)" '[2] []'
+	walctl_is 1 cat "store/$two"
+	# after a clean close no crash explains it
+	rm "store/$two"
+	"$mkstore" -b "$block" -s $((block * 16)) store </dev/null
+	truncate -s $((block * 17)) "store/$two"
+	walctl_is 1 verify store
+	walctl_is 1 info store
+	holds out 'DAMAGED'
+	walctl_is 1 cat store
+	lines 1 100 | cmp - out
+}
+
+a_torn_tail_is_a_note_of_all_three() {
+	lines 1 100 | "$mkstore" -u -b "$block" -s $((block * 16)) store
+	printf x | dd of="store/$one" bs=1 seek=$((block * 8)) conv=notrunc status=none
+	local command
+	for command in verify cat info; do
+		walctl_is 0 $command store
+		cat out err >said
+		grep -q "store/$one: .*torn tail of .*, recovery will cut it" said
+	done
+	walctl_is 0 cat store
+	lines 1 100 | cmp - out
+}
+
+# R59
+a_copy_of_a_mount_is_told_as_such() {
+	copy_store
+	rm store/wal.meta
+	echo line >store/current
+	local command
+	for command in verify cat info; do
+		walctl_is 0 $command store
+		cat out err >said
+		holds said 'is a copy of a mount'
+		holds said '.walfs/active.wal'
+	done
+	walctl_is 0 info --json store
+	jq -e '.hint | test("copy of a mount")' out >/dev/null
+	mkdir new
+	echo line >new/current
+	for command in verify cat info; do
+		walctl_is 2 $command new
+		holds err 'it is a copy of a mount'
+	done
+	walctl_is 0 info --json "$scratch/sound"
+	is 'the hint of a store' "$(jq .hint out)" null
 }
 
 cat_of_a_cut_segment_says_so_once() {
@@ -390,6 +460,10 @@ it 'cat goes on behind a damaged block' cat_goes_on_behind_damage
 it 'cat goes on behind a segment whose header is lost' cat_goes_on_behind_a_lost_header
 it 'cat says which events are missing' cat_says_what_is_missing
 it 'cat says what a damaged active segment has lost' cat_of_a_damaged_active_segment_says_so
+it 'what a mount will set aside is a note, and not handed out' \
+	what_a_mount_will_set_aside_is_a_note_and_not_handed_out
+it 'a torn tail is a note of verify, cat and info' a_torn_tail_is_a_note_of_all_three
+it 'a copy of a mount is told as such' a_copy_of_a_mount_is_told_as_such
 it 'cat says once that a segment was cut' cat_of_a_cut_segment_says_so_once
 it 'cat prints what stands behind a damaged header, and says so' cat_of_a_damaged_header_says_so
 it 'cat names the events that a damaged block hides' cat_names_what_a_damaged_block_hides

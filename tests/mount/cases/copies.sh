@@ -64,7 +64,9 @@ case_a_copy_of_the_mount_is_refused_and_the_way_out_loses_nothing() {
 	rotate
 	seq 1001 1010 >>"$mnt/current"
 	cp -r "$mnt" "$dir/copy"
+	"$walctl" cat --json "$mnt" >"$dir/events"
 	chmod -R u+w "$dir/copy"
+	cp -r "$dir/copy" "$dir/whole"
 	mkdir "$dir/at" "$dir/away"
 	"$walctl" verify "$dir/copy" | grep -q 'note: .*is a copy of a mount'
 	same 'hints for the mount' "$("$walctl" verify "$mnt" 2>&1 | grep -c 'a copy of a mount')" 0
@@ -77,6 +79,14 @@ case_a_copy_of_the_mount_is_refused_and_the_way_out_loses_nothing() {
 	"$walfs" "$dir/copy" "$dir/at"
 	cat "$dir/away/current" >>"$dir/at/current"
 	cat "$dir/at"/events/*.log "$dir/at/current" | cmp - <(seq 1 1010)
+	fusermount3 -u "$dir/at"
+	# the other way out: ids and times are kept, too
+	"$walctl" info "$dir/whole/.walfs/active.wal" | grep -q 'active.wal: segment 2, active'
+	mv "$dir/whole/.walfs/active.wal" "$dir/whole/0000000002.wal"
+	rm -r "$dir/whole/current" "$dir/whole/events" "$dir/whole/.walfs"
+	"$walctl" verify -q "$dir/whole"
+	"$walfs" "$dir/whole" "$dir/at"
+	"$walctl" cat --json "$dir/whole" | cmp - "$dir/events"
 	fusermount3 -u "$dir/at"
 }
 
