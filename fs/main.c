@@ -148,44 +148,43 @@ static int take_signals(struct walfs *fs)
 	return fs->signal_fd < 0 ? -errno : 0;
 }
 
-/* "kill 17 ends that" for "walfs (pid 17)". */
-static void way_out(const char *store, char *text, size_t size)
+/* "walfs (pid 17)" is 17. Return: the process that holds the store; 0: none that can be seen. */
+static pid_t holder_of(const char *store)
 {
 	struct wal_store_info info;
 	const char *pid;
+	pid_t holder = 0;
 
-	snprintf(text, size, "end the walfs that holds it with kill");
 	if (wal_store_info_read(store, &info, NULL))
-		return;
+		return 0;
 	pid = strrchr(info.holder, '(');
 	if (pid && strncmp(pid, "(pid ", 5) == 0)
-		snprintf(text, size, "`kill %.*s` ends its daemon",
-			 (int)strcspn(pid + 5, ")"), pid + 5);
+		holder = (pid_t)strtol(pid + 5, NULL, 10);
 	wal_store_info_destroy(&info);
+	return holder;
 }
 
 /*
  * Return: whether the store is mounted somewhere; then says where. A service with a mount
- * namespace of its own keeps a mount, and so its daemon, when it is gone everywhere else.
+ * namespace of its own keeps a mount, and so its daemon, when it is gone everywhere else. What
+ * was seen at the start holds for the one that held the store then.
  */
 static bool is_mounted(const struct walfs *fs)
 {
 	const char *store = fs->options.store;
 	struct walfs_mount mount;
-	char out[64];
 
 	if (walfs_mount_of_store(store, &mount)) {
 		walfs_say(WAL_NOTICE_ERROR, "%s is mounted on %s", store, mount.point);
 		walfs_mount_destroy(&mount);
 		return true;
 	}
-	if (!fs->elsewhere_pid)
+	if (!fs->elsewhere_pid || holder_of(store) != fs->holder)
 		return false;
-	way_out(store, out, sizeof(out));
 	walfs_say(WAL_NOTICE_ERROR,
 		  "%s is not mounted here, but still in the mount namespace of %s (pid %d), where "
-		  "an unmount here does not reach; %s and loses nothing",
-		  store, fs->elsewhere_name, (int)fs->elsewhere_pid, out);
+		  "an unmount here does not reach; `kill %d` ends its daemon and loses nothing",
+		  store, fs->elsewhere_name, (int)fs->elsewhere_pid, (int)fs->holder);
 	return true;
 }
 
@@ -352,14 +351,11 @@ static void learn_last_segment(struct walfs *fs)
  */
 static void look_elsewhere(struct walfs *fs)
 {
-	struct wal_store_info info;
-
-	if (wal_store_info_read(fs->options.store, &info, NULL))
-		return;
-	if (info.holder[0])
-		fs->elsewhere_pid = walfs_mount_elsewhere(
-			fs->options.store, fs->elsewhere_name, sizeof(fs->elsewhere_name));
-	wal_store_info_destroy(&info);
+	fs->holder = holder_of(fs->options.store);
+	if (fs->holder)
+		fs->elsewhere_pid = walfs_mount_elsewhere(fs->options.store, fs->holder,
+							  fs->elsewhere_name,
+							  sizeof(fs->elsewhere_name));
 }
 
 /* What holds for the process, and for all threads that it will have. */

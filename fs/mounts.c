@@ -2,6 +2,7 @@
 /* /proc/self/mountinfo: what is mounted where, and of which file system. */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,18 +155,90 @@ static void read_comm(const char *process, char *name, size_t size)
 	fclose(file);
 }
 
-pid_t walfs_mount_elsewhere(const char *store, char *who, size_t size)
+/* Return: the connection that a FUSE device is open for, as the mount's minor; -1: not said. */
+static int read_connection(pid_t process, const char *fd)
 {
-	DIR *proc = opendir("/proc");
+	char path[64], line[128];
+	int connection = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.10s", (int)process, fd);
+	file = fopen(path, "re");
+	while (file && connection < 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "fuse_connection: %d", &connection) != 1)
+			connection = -1;
+	if (file)
+		fclose(file);
+	return connection;
+}
+
+/* Return: whether the process has a FUSE device open; then of which connection, if that is said. */
+static bool serves_fuse(pid_t process, int *connection)
+{
+	static const char device[] = "/dev/fuse";
 	const struct dirent *entry;
+	char path[64], link[sizeof(device)];
+	bool serves = false;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)process);
+	fds = opendir(path);
+	while (fds && !serves && (entry = readdir(fds))) {
+		if (readlinkat(dirfd(fds), entry->d_name, link, sizeof(link)) !=
+			    sizeof(device) - 1 ||
+		    memcmp(link, device, sizeof(device) - 1) != 0)
+			continue;
+		serves = true;
+		*connection = read_connection(process, entry->d_name);
+	}
+	if (fds)
+		closedir(fds);
+	return serves;
+}
+
+/* Return: whether the store's path leads the process to the same directory as this one. */
+static bool is_same_there(const char *process, const char *store)
+{
+	char path[32 + PATH_MAX];
+	struct stat ours, theirs;
+
+	snprintf(path, sizeof(path), "/proc/%s/root/%s", process, store);
+	return stat(store, &ours) == 0 && stat(path, &theirs) == 0 &&
+	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+static bool match_connection(const struct walfs_mount *mount, const void *what)
+{
+	return strcmp(mount->type, TYPE) == 0 && mount->minor == *(const unsigned *)what;
+}
+
+/* A path alone says little: in a container it is another store's, and a dead mount has it, too. */
+static bool has_mounted(const char *process, const char *store, int connection)
+{
+	unsigned minor = (unsigned)connection;
 	struct walfs_mount mount;
+	bool has;
+
+	if (connection >= 0)
+		has = find(process, match_connection, &minor, &mount);
+	else
+		has = find(process, match_store, store, &mount);
+	if (has)
+		walfs_mount_destroy(&mount);
+	return has && (connection >= 0 || is_same_there(process, store));
+}
+
+pid_t walfs_mount_elsewhere(const char *store, pid_t holder, char *who, size_t size)
+{
+	const struct dirent *entry;
+	int connection;
+	DIR *proc = serves_fuse(holder, &connection) ? opendir("/proc") : NULL;
 	pid_t pid = 0;
 
 	while (proc && !pid && (entry = readdir(proc))) {
 		if (strlen(entry->d_name) > 10 || !is_elsewhere(entry->d_name) ||
-		    !find(entry->d_name, match_store, store, &mount))
+		    !has_mounted(entry->d_name, store, connection))
 			continue;
-		walfs_mount_destroy(&mount);
 		read_comm(entry->d_name, who, size);
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
 	}

@@ -119,10 +119,10 @@ struct walfs_mount {
 bool walfs_mount_by_id(int id, struct walfs_mount *mount);
 bool walfs_mount_of_store(const char *store, struct walfs_mount *mount);
 /*
- * Return: a process in another mount namespace that has the store mounted, and its name in
- * who; 0: none that can be seen.
+ * Return: a process in another mount namespace where the mount is that the store's holder
+ * serves, and its name in who; 0: none that can be seen.
  */
-pid_t walfs_mount_elsewhere(const char *store, char *who, size_t size);
+pid_t walfs_mount_elsewhere(const char *store, pid_t holder, char *who, size_t size);
 void walfs_mount_destroy(struct walfs_mount *mount);
 /* Detaches a mount, by fusermount3 if that needs more rights. Return: 0 or -errno. */
 int walfs_mount_detach(const char *point);
@@ -394,7 +394,8 @@ struct walfs {
 	struct wal_log *log;
 	struct fuse_session *session;
 	int signal_fd;
-	pid_t elsewhere_pid; /* has the store mounted in another mount namespace; 0: none */
+	pid_t holder;	     /* of the store, at the start; 0: none that can be seen */
+	pid_t elsewhere_pid; /* has its mount in another mount namespace; 0: none */
 	char elsewhere_name[64];
 	uint32_t lookups; /* of current; makes each nodeid a new one */
 	struct walfs_handles handles;

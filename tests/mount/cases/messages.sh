@@ -313,6 +313,28 @@ case_root_a_mount_in_another_namespace_is_named_with_the_way_out() {
 }
 other_namespace() { [ "$(readlink "/proc/$(remembered 1)/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; }
 
+# A dead mount there has the store's name, too, but it is not the holder's.
+case_root_a_dead_mount_in_another_namespace_says_nothing_of_the_holder() {
+	mount_log
+	echo x >>"$mnt/current"
+	unshare --mount --propagation private sleep 60 &
+	remember $!
+	soon other_namespace
+	kill_log
+	fusermount3 -u "$mnt"
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	flock "$store" bash -c 'until [ -e "$0" ]; do sleep 0.02; done' "$dir/go" &
+	remember $!
+	soon fails flock -n "$store" true
+	"$walfs" "$store" "$mnt" -o segment_size=1M 2>>"$log" &
+	local starting=$!
+	sleep 1
+	touch "$dir/go"
+	wait "$starting"
+	same content "$(cat "$mnt/current")" x
+	fusermount3 -u "$mnt"
+}
+
 # --- a daemon that was killed ----------------------------------------------------------------
 
 # What is asked of a mount as its daemon dies is aborted, and not "not connected".
