@@ -197,6 +197,8 @@ static bool as_told(const struct walfs_question *question, char text[WALFS_VALUE
 	uint64_t now_ns = walfs_clock_ns(CLOCK_MONOTONIC);
 	char told[WALFS_VALUE_MAX];
 
+	if (!key.thread) /* outside of our PID namespace: who of many it is, is not known */
+		return false;
 	if (!question->size) {
 		walfs_probes_note(probes, &key, text, length, now_ns);
 		return false;

@@ -124,3 +124,33 @@ case_xxh128_equals_xxhsum() {
 	same "through the mount" "$(xxhsum -H2 "$mnt/0000000001.wal" | cut -d' ' -f1)" \
 		"$(attribute xxh128 "$mnt/0000000001.wal")"
 }
+
+# All threads outside of the daemon's PID namespace have the same number there, 0.
+case_root_what_one_caller_was_told_of_is_not_given_to_another() {
+	unshare --pid --fork --kill-child "$walfs" -f "$store" "$mnt" -o segment_size=1M 2>>"$log" &
+	daemon=$!
+	remember "$daemon"
+	soon test -e "$mnt/current"
+	seq 9 >>"$mnt/current"
+	python3 - "$mnt/current" <<-'PYTHON'
+		import ctypes, os, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		def ask(size):
+		    value = ctypes.create_string_buffer(16)
+		    n = libc.getxattr(sys.argv[1].encode(), b'user.wal.events', value, size)
+		    return value.raw[:n] if n >= 0 else os.strerror(ctypes.get_errno())
+		def in_a_process(size):
+		    read, write = os.pipe()
+		    if os.fork() == 0:
+		        os.write(write, repr(ask(size)).encode())
+		        os._exit(0)
+		    os.wait()
+		    return os.read(read, 100).decode()
+		assert ask(0) == bytes(1)
+		with open(sys.argv[1], 'a') as current:
+		    current.write('ten\n')
+		said = in_a_process(1)
+		assert said == repr('Numerical result out of range'), said
+	PYTHON
+	unmount_log
+}
