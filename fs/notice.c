@@ -22,6 +22,7 @@
 #define QUEUE_MAX 256 /* messages */
 #define KEPT_MAX 64   /* of the start, for syslog */
 #define TEXT_MAX 2048
+#define TERMINAL_STEP_MS 100
 
 struct message {
 	struct message *next;
@@ -91,21 +92,45 @@ static int syslog_level(enum wal_notice_level level)
 	}
 }
 
+/* Return: whether messages go to syslog by now. */
+static bool is_to_syslog(void)
+{
+	bool is;
+
+	pthread_mutex_lock(&lock);
+	is = to_syslog;
+	pthread_mutex_unlock(&lock);
+	return is;
+}
+
+/*
+ * It may never be read again (a pipe that nobody empties, ^S): that is waited for until the
+ * daemon leaves the terminal. Return: whether it can be written to.
+ */
+static bool wait_for_terminal(void)
+{
+	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int ready;
+
+	do
+		ready = poll(&fd, 1, TERMINAL_STEP_MS);
+	while ((ready == 0 || (ready < 0 && errno == EINTR)) && !is_to_syslog());
+	return ready != 0;
+}
+
 /* Past stdio: its lock would be held for as long as the reader stalls. */
 static void put_terminal(const char *text)
 {
-	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[TEXT_MAX + 16];
 	size_t size = (size_t)snprintf(line, sizeof(line), "walfs: %s\n", text), at = 0;
 	ssize_t n;
 
-	while (at < size) {
+	/* A pipe that can be written to has room for PIPE_BUF bytes, which is more. */
+	while (at < size && wait_for_terminal()) {
 		n = write(STDERR_FILENO, line + at, size - at);
 		if (n > 0)
 			at += (size_t)n;
-		else if (n < 0 && errno == EAGAIN) /* somebody's pipe does not block */
-			poll(&fd, 1, -1);
-		else if (n >= 0 || errno != EINTR)
+		else if (n >= 0 || (errno != EINTR && errno != EAGAIN))
 			return;
 	}
 }
@@ -141,6 +166,16 @@ static void push(struct messages *list, struct message *message)
 	else
 		list->first = message;
 	list->last = message;
+	list->count++;
+}
+
+/* Lock held. */
+static void push_first(struct messages *list, struct message *message)
+{
+	message->next = list->first;
+	if (!list->first)
+		list->last = message;
+	list->first = message;
 	list->count++;
 }
 
@@ -188,10 +223,15 @@ static void enqueue(enum wal_notice_level level, const char *text)
 	pthread_cond_broadcast(&changed);
 }
 
-/* Lock held. What the terminal has seen of the start, syslog is to see, too. */
+/*
+ * Lock held. What the terminal has seen of the start, syslog is to see, too; what was being
+ * written to the terminal as the daemon left it, next.
+ */
 static void finish_message(struct message *message, bool syslogged)
 {
-	if (!syslogged && !to_syslog && kept.count < KEPT_MAX)
+	if (!syslogged && to_syslog)
+		push_first(&queue, message);
+	else if (!syslogged && kept.count < KEPT_MAX)
 		push(&kept, message);
 	else
 		free(message);

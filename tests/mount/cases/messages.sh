@@ -124,14 +124,9 @@ time.sleep(120)" "$dir/dev/log" &
 	same last "$("$walctl" cat "$store" | tail -n 1)" last
 }
 
-# What it says in the background, and said on the terminal before: the start, what recovery
-# cut, the end.
-case_root_syslog_gets_start_recovery_and_end() {
-	mount_log
-	echo x >>"$mnt/current"
-	kill_log
-	fusermount3 -u "$mnt"
-	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+# with_syslog COMMANDS: in a shell of their own with $dir and $walfs, and with a log daemon that
+# writes to $dir/syslog until the daemon of walfs has ended.
+with_syslog() {
 	mkdir "$dir/dev"
 	# shellcheck disable=SC2016 # expanded by the shell that is started
 	unshare --mount bash -ec '
@@ -139,6 +134,7 @@ case_root_syslog_gets_start_recovery_and_end() {
 		mount -t tmpfs -o mode=755 tmpfs "$dir/dev"
 		mknod -m 666 "$dir/dev/fuse" c 10 229
 		mknod -m 666 "$dir/dev/null" c 1 3
+		mknod -m 666 "$dir/dev/zero" c 1 5
 		python3 -c "
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -152,10 +148,23 @@ while True:
 		trap "kill $socket 2>/dev/null || true" EXIT
 		until [ -S "$dir/dev/log" ]; do sleep 0.05; done
 		mount --bind "$dir/dev" /dev
-		"$walfs" "$dir/store" "$dir/mnt" -o segment_size=1M 2>"$dir/terminal"
-		umount "$dir/mnt"
+		eval "$2"
 		timeout 60 tail --pid="$socket" -f /dev/null
-	' "$dir" "$walfs"
+	' "$dir" "$walfs" "$1"
+}
+
+# What it says in the background, and said on the terminal before: the start, what recovery
+# cut, the end.
+case_root_syslog_gets_start_recovery_and_end() {
+	mount_log
+	echo x >>"$mnt/current"
+	kill_log
+	fusermount3 -u "$mnt"
+	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	with_syslog '
+		"$walfs" "$dir/store" "$dir/mnt" -o segment_size=1M 2>"$dir/terminal"
+		umount "$dir/mnt"'
 	grep 'torn tail of' "$dir/terminal"
 	grep 'torn tail of' "$dir/syslog"
 	grep "$store: mounted on $mnt" "$dir/syslog"
@@ -274,6 +283,24 @@ case_lines_in_the_bare_mount_point_are_told_with_the_way_to_take_them_in() {
 	mount_log
 	cat "$dir/stray" >>"$mnt/current"
 	same log "$(xargs <"$mnt/current")" 'in the log stray'
+}
+
+# Nobody reads the terminal that it was started from, which had no room for what recovery cut.
+case_root_syslog_gets_what_a_stalled_terminal_did_not() {
+	mount_log
+	echo x >>"$mnt/current"
+	kill_log
+	fusermount3 -u "$mnt"
+	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	with_syslog '
+		mkfifo "$dir/stderr"
+		exec 3<>"$dir/stderr"
+		dd if=/dev/zero of="$dir/stderr" bs=4096 oflag=nonblock status=none 2>/dev/null || true
+		"$walfs" "$dir/store" "$dir/mnt" -o segment_size=1M 2>"$dir/stderr"
+		umount "$dir/mnt"'
+	grep 'torn tail of' "$dir/syslog"
+	grep "mounted on" "$dir/syslog"
 }
 
 case_options_that_mount_knows_for_any_file_system_are_accepted() {
