@@ -7,11 +7,17 @@
 
 requests() { metrics | awk -v series="walfs_fuse_request_seconds_count{operation=\"$1\"}" '$1 == series { print $2 }'; }
 
+# A request is counted once it was answered, and a busy machine may run who asked before that: so
+# until all threads of the daemon sleep, some may not be counted.
+all_are_counted() { ! cat "/proc/$daemon"/task/*/stat | sed 's/.*) //' | grep -q '^[^S]'; }
+
 # asks OPERATION COMMAND...: how many requests of that kind the command is.
 asks() {
 	local before
+	soon all_are_counted
 	before=$(requests "$1")
 	"${@:2}" >/dev/null
+	soon all_are_counted
 	echo $(($(requests "$1") - ${before:-0}))
 }
 
