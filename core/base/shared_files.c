@@ -2,6 +2,7 @@
 #include "core/base/shared_files.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,19 +74,36 @@ int wal_shared_file_get(struct wal_shared_files *set, int fd, struct wal_shared_
 	return err;
 }
 
+/* Lock held. */
+static void take_out(struct wal_shared_files *set, struct wal_shared_file *file)
+{
+	struct wal_shared_file **link = bucket_of(set, file->ino);
+
+	while (*link != file)
+		link = &(*link)->next;
+	*link = file->next;
+}
+
+/* The last close of a removed file frees its space, which takes a while: not under the lock. */
+static void end(struct wal_shared_files *set, struct wal_shared_file *file)
+{
+	close(file->fd);
+	free(file);
+	pthread_mutex_lock(&set->lock);
+	set->count--; /* before, its descriptor was not free for another */
+	pthread_mutex_unlock(&set->lock);
+}
+
 void wal_shared_file_put(struct wal_shared_file *file)
 {
 	struct wal_shared_files *set = file->set;
-	struct wal_shared_file **link;
+	bool is_last;
 
 	pthread_mutex_lock(&set->lock);
-	if (--file->users == 0) {
-		for (link = bucket_of(set, file->ino); *link != file; link = &(*link)->next)
-			;
-		*link = file->next;
-		set->count--;
-		close(file->fd);
-		free(file);
-	}
+	is_last = --file->users == 0;
+	if (is_last)
+		take_out(set, file);
 	pthread_mutex_unlock(&set->lock);
+	if (is_last)
+		end(set, file);
 }
