@@ -144,6 +144,7 @@ EXTRA_test_lock_table := fs/lock_table.c fs/intervals.c fs/table.c
 EXTRA_test_handles := fs/handles.c fs/table.c
 EXTRA_test_inode := fs/inode.c
 EXTRA_test_probes := fs/probes.c
+EXTRA_test_workers := fs/workers.c fs/opstats.c
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call object,$(CORE_SRC))
@@ -202,7 +203,7 @@ $(FS_OBJ): | need-fuse3 need-jansson need-libxxhash
 $(TEST_OBJ) $(SUPPORT_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS) $(XXHASH_CFLAGS)
 $(TEST_OBJ) $(SUPPORT_OBJ): | need-check
 # They look at a part of the daemon, whose header wants FUSE's.
-LOOK_AT_FS := $(call object,tests/test_frame.c tests/test_handles.c tests/test_inode.c)
+LOOK_AT_FS := $(call object,tests/test_frame.c tests/test_handles.c tests/test_inode.c tests/test_workers.c)
 $(LOOK_AT_FS): PKG_CFLAGS += $(FUSE_CFLAGS)
 $(LOOK_AT_FS): | need-fuse3
 $(HELPER_OBJ) $(BENCH_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)

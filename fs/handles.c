@@ -110,7 +110,11 @@ void walfs_handle_put(struct walfs_handle *handle)
 	if (handle->readable)
 		walfs_table_remove(&fs->handles.by_ino, &handle->by_ino);
 	end_frame(handle);
-	walfs_strand_end(&fs->workers, &handle->strand, strand_idle);
+	/* The last close of a segment that was removed takes as long as to free its space. */
+	if (handle->readable)
+		walfs_strand_end(&fs->workers, &handle->strand, strand_idle);
+	else
+		destroy(handle);
 }
 
 struct walfs_handle *walfs_handle_find(struct walfs *fs, fuse_ino_t ino)

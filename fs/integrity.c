@@ -259,7 +259,7 @@ static int verify(struct check_job *check, char text[WALFS_VALUE_MAX])
 	return 0;
 }
 
-static void run_verify(struct walfs_job *job, void *buffer)
+static bool run_verify(struct walfs_job *job, void *buffer)
 {
 	struct check_job *check = (struct check_job *)job;
 	char text[WALFS_VALUE_MAX];
@@ -275,6 +275,7 @@ static void run_verify(struct walfs_job *job, void *buffer)
 	else
 		walfs_reply_value(check->req, text, strlen(text), check->size);
 	free(check);
+	return true;
 }
 
 /* --- xxh128 -------------------------------------------------------------------------- */
@@ -319,7 +320,8 @@ static int hash_segment(struct check_job *check, void *buffer, char text[33])
 	int error = state ? 0 : -ENOMEM;
 
 	if (!error)
-		error = wal_log_reader_open(fs->log, check->segment, 0, &reader, &fault);
+		error = wal_log_reader_open(fs->log, check->segment, WAL_READ_NO_WAIT, &reader,
+					    &fault);
 	if (!error) {
 		error = hash_all(check, reader, buffer, state);
 		fault = *wal_segment_reader_fault(reader);
@@ -333,23 +335,26 @@ static int hash_segment(struct check_job *check, void *buffer, char text[33])
 	return error;
 }
 
-static void run_xxh128(struct walfs_job *job, void *buffer)
+static bool run_xxh128(struct walfs_job *job, void *buffer)
 {
 	struct check_job *check = (struct check_job *)job;
 	char text[33];
 	int error = hash_segment(check, buffer, text);
 
+	if (error == -EAGAIN)
+		return false;
 	if (error)
 		fuse_reply_err(check->req, walfs_read_errno(error));
 	else
 		walfs_reply_value(check->req, text, strlen(text), check->size);
 	free(check);
+	return true;
 }
 
 /* --- requests ------------------------------------------------------------------------- */
 
 static void start(fuse_req_t req, uint32_t segment, size_t size,
-		  void (*run)(struct walfs_job *job, void *buffer))
+		  bool (*run)(struct walfs_job *job, void *buffer))
 {
 	struct walfs *fs = walfs_of(req);
 	struct check_job *check;

@@ -71,13 +71,14 @@ static int of_open(enum walfs_kind kind, int error)
 	case -ENOMEM:
 		return kind == WALFS_CURRENT ? 0 : error;
 	case -ENOENT:
+	case -EAGAIN: /* later */
 		return error;
 	default:
 		return 0;
 	}
 }
 
-/* Its segment may be retired by now: then another one is active. */
+/* Its segment may be closed or retired by now: then another one is active. */
 static int make_snapshot(struct walfs_handle *handle)
 {
 	int error;
@@ -85,7 +86,8 @@ static int make_snapshot(struct walfs_handle *handle)
 	do {
 		handle->segment = wal_log_current(handle->fs->log);
 		error = handle->segment ? of_open(handle->kind, walfs_reader_ensure(handle)) : 0;
-	} while (error == -ENOENT && handle->segment != wal_log_current(handle->fs->log));
+	} while ((error == -ENOENT || error == -EAGAIN) &&
+		 handle->segment != wal_log_current(handle->fs->log));
 	return error;
 }
 
@@ -121,7 +123,7 @@ static void set_caching(struct walfs_handle *handle, struct fuse_file_info *fi)
 	fi->direct_io = handle->ends_in_error;
 }
 
-static void run(struct walfs_job *job, void *buffer)
+static bool run(struct walfs_job *job, void *buffer)
 {
 	struct open_job *open = (struct open_job *)job;
 	struct walfs_handle *handle = open->handle;
@@ -131,6 +133,10 @@ static void run(struct walfs_job *job, void *buffer)
 	walfs_reader_begin(handle);
 	error = make_ready(handle);
 	walfs_reader_end(handle);
+	if (error == -EAGAIN) {
+		open->job.segment = handle->segment;
+		return false;
+	}
 	set_caching(handle, &open->fi);
 	if (error) {
 		fuse_reply_err(open->req, -error);
@@ -139,6 +145,7 @@ static void run(struct walfs_job *job, void *buffer)
 		walfs_handle_reject(handle); /* interrupted: there will be no RELEASE */
 	}
 	free(open);
+	return true;
 }
 
 /* --- the request ------------------------------------------------------------------ */

@@ -65,7 +65,7 @@ static void answer(const struct walfs_question *question, int error,
 	question->answer(question, info);
 }
 
-static void answer_job(struct walfs_job *job, void *buffer)
+static bool answer_job(struct walfs_job *job, void *buffer)
 {
 	struct walfs_question *question = (struct walfs_question *)job; /* its first member */
 	struct wal_segment_info info;
@@ -74,6 +74,7 @@ static void answer_job(struct walfs_job *job, void *buffer)
 	(void)buffer;
 	answer(question, error, &info);
 	free(question);
+	return true;
 }
 
 void walfs_ask(const struct walfs_question *question)

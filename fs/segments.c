@@ -53,7 +53,8 @@ int walfs_reader_ensure(struct walfs_handle *handle)
 		error = wal_log_reader_refresh(log, handle->reader);
 		fault = *wal_segment_reader_fault(handle->reader);
 	} else {
-		error = wal_log_reader_open(log, handle->segment, 0, &handle->reader, &fault);
+		error = wal_log_reader_open(log, handle->segment, WAL_READ_NO_WAIT,
+					    &handle->reader, &fault);
 		if (error)
 			handle->reader = NULL;
 	}
@@ -111,7 +112,7 @@ static ssize_t read_checked(struct walfs_handle *handle, void *buffer, size_t si
 	return more;
 }
 
-static void run(struct walfs_job *job, void *buffer)
+static bool run(struct walfs_job *job, void *buffer)
 {
 	struct read_job *read = (struct read_job *)job;
 	size_t size = read->size < WALFS_IO_MAX ? read->size : WALFS_IO_MAX;
@@ -120,11 +121,16 @@ static void run(struct walfs_job *job, void *buffer)
 	walfs_reader_begin(read->handle);
 	got = read_checked(read->handle, buffer, size, (uint64_t)read->offset);
 	walfs_reader_end(read->handle);
+	if (got == -EAGAIN) {
+		read->job.segment = read->handle->segment;
+		return false;
+	}
 	if (got < 0)
 		fuse_reply_err(read->req, walfs_read_errno((int)got));
 	else
 		fuse_reply_buf(read->req, buffer, (size_t)got);
 	free(read);
+	return true;
 }
 
 static void reply_part(fuse_req_t req, const struct walfs_report *report, size_t size, off_t offset)

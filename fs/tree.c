@@ -364,13 +364,14 @@ struct list_job {
 	off_t after;
 };
 
-static void run_list(struct walfs_job *job, void *buffer)
+static bool run_list(struct walfs_job *job, void *buffer)
 {
 	struct list_job *listed = (struct list_job *)job;
 
 	(void)buffer;
 	list(&listed->listing, listed->ino, listed->after);
 	free(listed);
+	return true;
 }
 
 /* A worker's: what is not known of a segment yet is read from the disk. */

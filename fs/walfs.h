@@ -158,7 +158,11 @@ struct walfs_workers;
 
 /* Something that takes time. Embedded in what it works on. */
 struct walfs_job {
-	void (*run)(struct walfs_job *job, void *buffer); /* buffer: WALFS_IO_MAX bytes */
+	/*
+	 * Never waits for a seal. buffer: WALFS_IO_MAX bytes. Return: whether it has ended; else it
+	 * is run again, once job->segment is sealed. NULL: nothing is to be done.
+	 */
+	bool (*run)(struct walfs_job *job, void *buffer);
 	uint32_t segment; /* not run while this one is being sealed; 0: it does not matter */
 	/* The workers': */
 	struct walfs_workers *workers;
@@ -177,6 +181,7 @@ struct walfs_strand {
 	struct walfs_job_list waiting;
 	bool busy;
 	void (*idle)(struct walfs_strand *strand); /* called once, after end */
+	struct walfs_job end;
 };
 
 struct walfs_worker {
@@ -202,10 +207,10 @@ int walfs_workers_start(struct walfs_workers *workers, struct walfs_opstats *ops
 			struct wal_log *log);
 /* Finishes every job that was submitted, then ends the threads. */
 void walfs_workers_stop(struct walfs_workers *workers);
-/* strand may be NULL. job->run() answers the request that is being handled, frees the job. */
+/* strand may be NULL. job->run() answers the request that is being handled, then frees the job. */
 void walfs_workers_submit(struct walfs_workers *workers, struct walfs_job *job,
 			  struct walfs_strand *strand);
-/* No more jobs will come: idle() runs when the last has ended, perhaps at once. */
+/* No more jobs will come: idle() is called by a worker when the last has ended. */
 void walfs_strand_end(struct walfs_workers *workers, struct walfs_strand *strand,
 		      void (*idle)(struct walfs_strand *strand));
 
@@ -524,7 +529,10 @@ void walfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 		   struct fuse_file_info *fi);
 /* Waits until the log has answered every sync. */
 void walfs_syncs_wait(struct walfs *fs);
-/* Makes handle->reader one as of now. For the strand's job. Return: 0 or -errno. */
+/*
+ * Makes handle->reader one as of now. For the strand's job. Return: 0; -EAGAIN if that would
+ * wait for the seal of handle->segment; -errno.
+ */
 int walfs_reader_ensure(struct walfs_handle *handle);
 void walfs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		struct fuse_file_info *fi);

@@ -76,10 +76,14 @@ static bool run_job(struct walfs_worker *worker, struct walfs_job *job)
 	struct walfs_workers *workers = worker->workers;
 	struct walfs_timer timer = job->timer;
 
+	if (!job->run) /* the end of a strand */
+		return true;
 	if (is_put_off(workers, job))
 		return false;
 	walfs_opstats_taken(workers->opstats, &timer);
-	job->run(job, worker->buffer);
+	while (!job->run(job, worker->buffer))
+		if (is_put_off(workers, job))
+			return false;
 	walfs_opstats_answered(workers->opstats, &timer);
 	return true;
 }
@@ -198,13 +202,12 @@ void walfs_workers_submit(struct walfs_workers *workers, struct walfs_job *job,
 void walfs_strand_end(struct walfs_workers *workers, struct walfs_strand *strand,
 		      void (*idle)(struct walfs_strand *strand))
 {
-	bool busy;
-
+	strand->end = (struct walfs_job){.workers = workers, .strand = strand};
 	pthread_mutex_lock(&workers->lock);
-	busy = strand->busy;
-	if (busy)
-		strand->idle = idle;
+	strand->idle = idle;
+	if (!strand->busy) {
+		workers->unfinished++;
+		make_ready(workers, &strand->end);
+	}
 	pthread_mutex_unlock(&workers->lock);
-	if (!busy)
-		idle(strand);
 }

@@ -303,7 +303,7 @@ struct rotate_job {
 	fuse_req_t req;
 };
 
-static void run_rotate(struct walfs_job *job, void *buffer)
+static bool run_rotate(struct walfs_job *job, void *buffer)
 {
 	struct rotate_job *rotate = (struct rotate_job *)job;
 	int error = wal_log_rotate(walfs_of(rotate->req)->log);
@@ -311,6 +311,7 @@ static void run_rotate(struct walfs_job *job, void *buffer)
 	(void)buffer;
 	fuse_reply_err(rotate->req, -error);
 	free(rotate);
+	return true;
 }
 
 void walfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,

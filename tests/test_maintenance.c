@@ -163,6 +163,7 @@ START_TEST(who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends)
 		struct wal_seal_wait wait;
 		atomic_uint done;
 	} askers[3] = {{.done = 0}};
+	struct wal_segment_reader *reader;
 
 	open_log();
 	log_put_lines(&handle, 1, 10);
@@ -173,6 +174,8 @@ START_TEST(who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends)
 	fault_io_fail_ops(&fault, seal_ends[_i].op, seal_ends[_i].error, 0);
 	while (wal_log_current(wal) == 1)
 		ck_assert_int_eq(log_put(&handle, "until it is full\n"), 1);
+	ck_assert_int_eq(wal_log_reader_open(wal, 1, WAL_READ_NO_WAIT, &reader, NULL), -EAGAIN);
+	ck_assert_ptr_null(reader);
 	for (size_t i = 0; i < 3; i++) {
 		askers[i].wait.done = count_done;
 		ck_assert(wal_log_seal_join(wal, 1, &askers[i].wait));
@@ -181,6 +184,8 @@ START_TEST(who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends)
 	for (int ms = 0; ms < 5000 && askers[0].done + askers[1].done + askers[2].done < 3; ms++)
 		usleep(1000);
 	ck_assert(!wal_log_seal_join(wal, 1, &askers[0].wait));
+	ck_ok(wal_log_reader_open(wal, 1, WAL_READ_NO_WAIT, &reader, NULL));
+	wal_segment_reader_close(reader);
 	fault.sync_delay_us = 0;
 	fault_io_reset(&fault);
 	ck_assert_int_eq(wal_log_close(handle.log) != 0, seal_ends[_i].error == -EIO);

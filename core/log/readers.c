@@ -51,16 +51,21 @@ static int open_writers_file(const struct wal_log *log)
 /*
  * A file that is about to be cut and sealed is not for reading: the wait is short, unless
  * that has no space; then it is read up to the end that it has.
- * Return: whether the segment is unsealed, with its tail and its file opened.
+ * Return: 1 if the segment is unsealed, with its tail and its file opened; 0 if not; -EAGAIN.
  */
-static bool wait_until_sealed(struct wal_log *log, uint32_t index, struct wal_tail *tail, int *fd)
+static int wait_until_sealed(struct wal_log *log, uint32_t index, unsigned flags,
+			     struct wal_tail *tail, int *fd)
 {
 	const struct wal_closed *closed;
-	bool active;
+	bool active, waits;
 
 	pthread_mutex_lock(&log->lock);
-	while (wal_closed_sealing(log, index))
+	while ((waits = wal_closed_sealing(log, index)) && !(flags & WAL_READ_NO_WAIT))
 		pthread_cond_wait(&log->closed.moved, &log->lock);
+	if (waits) {
+		pthread_mutex_unlock(&log->lock);
+		return -EAGAIN;
+	}
 	closed = wal_closed_find(log, index);
 	if (closed) {
 		*tail = closed->tail;
@@ -108,7 +113,11 @@ static int open_any(struct wal_log *log, uint32_t index, unsigned flags,
 	struct wal_tail tail;
 	int err, fd;
 
-	if (wait_until_sealed(log, index, &tail, &fd))
+	*reader = NULL;
+	err = wait_until_sealed(log, index, flags, &tail, &fd);
+	if (err < 0)
+		return err;
+	if (err)
 		return open_live(fd, index, &tail, reader, fault);
 	err = wal_log_open_finished(log, index, flags, reader, fault);
 	if (err || !wal_log_is_foreign(log, wal_segment_reader_info(*reader)))

@@ -257,7 +257,8 @@ int wal_json_escape(const char *text, size_t size,
 
 struct wal_segment_reader;
 
-#define WAL_READ_DIRECT 0x1u /* past the page cache (O_DIRECT) where the file system can */
+#define WAL_READ_DIRECT 0x1u  /* past the page cache (O_DIRECT) where the file system can */
+#define WAL_READ_NO_WAIT 0x2u /* wal_log_reader_open() only: -EAGAIN instead of a wait for a seal */
 
 /*
  * Opens a segment file, active or sealed, and reads its header area; dirfd and
@@ -711,16 +712,17 @@ struct wal_seal_wait {
 };
 
 /*
- * For who must not wait in wal_log_reader_open(). Return: whether it would wait now; then
- * done() is called once, when it would not: the segment is sealed, or has no space for that,
- * or the log failed.
+ * For who must not wait in wal_log_reader_open() (WAL_READ_NO_WAIT). Return: whether it would
+ * wait now; then done() is called once, when it would not: the segment is sealed, or has no
+ * space for that, or the log failed.
  */
 bool wal_log_seal_join(struct wal_log *log, uint32_t index, struct wal_seal_wait *wait);
 
 /*
  * A reader on a segment of the log. On the active one it sees what was appended
  * until the last refresh; after a rotation it goes on to that segment's end. One
- * that is being sealed is waited for. Return: as wal_segment_reader_open().
+ * that is being sealed is waited for, or, with WAL_READ_NO_WAIT, -EAGAIN. Return: as
+ * wal_segment_reader_open() else.
  */
 int wal_log_reader_open(struct wal_log *log, uint32_t index, unsigned flags,
 			struct wal_segment_reader **reader, struct wal_fault *fault);
