@@ -206,7 +206,7 @@ START_TEST(the_writer_writes_it_byte_for_byte)
 
 	memcpy(meta.log, test_log, 16);
 	ck_ok(wal_segment_writer_open_new(&writer, &wal_io_system, test_dirfd(), &shape));
-	ck_ok(wal_segment_writer_touch(&writer));
+	ck_ok(wal_segment_writer_prefault(&writer));
 	ck_ok(wal_segment_writer_start(&writer, 1, oracle_chain_start(test_log), CREATED, &meta));
 	ck_ok(wal_segment_writer_publish(&writer));
 	for (size_t i = 0; i < RECORDS; i++)

@@ -331,7 +331,7 @@ START_TEST(touch_changes_no_byte)
 	append(100, 0);
 	append(EVENT_MAX, 0);
 	before = file_read(test_path(SEGMENT));
-	ck_ok(wal_segment_writer_touch(&writer));
+	ck_ok(wal_segment_writer_prefault(&writer));
 	assert_file_is(SEGMENT, before.data, before.size);
 	bytes_free(&before);
 }
@@ -342,7 +342,7 @@ START_TEST(touch_before_start_leaves_zeros)
 	static const uint8_t zeros[FILE_BYTES];
 
 	ck_ok(open_shape(1, TEST_BLOCK, FILE_BYTES));
-	ck_ok(wal_segment_writer_touch(&writer));
+	ck_ok(wal_segment_writer_prefault(&writer));
 	assert_file_is(PREPARED, zeros, sizeof(zeros));
 }
 END_TEST
@@ -796,9 +796,9 @@ START_TEST(a_mapping_that_lost_its_file_is_an_error_and_the_process_lives)
 	open_started();
 	append(100, 0);
 	file_resize(test_path(SEGMENT), 4096);
-	ck_assert(!wal_segment_writer_has_fault(&writer));
+	ck_assert(!wal_segment_writer_has_failed(&writer));
 	put(EVENT_MAX, 0, TEST_TIME);
-	ck_assert(wal_segment_writer_has_fault(&writer));
+	ck_assert(wal_segment_writer_has_failed(&writer));
 	ck_fails(wal_segment_writer_flush(&writer, true), -EIO);
 	ck_assert_int_lt(wal_segment_writer_seal(&writer, TEST_TIME), 0);
 }
@@ -843,7 +843,7 @@ START_TEST(a_pwrite_that_fails_is_a_fault_and_the_last_one)
 	fault_io_reset(&fault);
 	fault_io_fail_ops(&fault, 1u << FAULT_OP_PWRITE, -EIO, 1);
 	ck_ok(put(10, 0, TEST_TIME));
-	ck_assert(wal_segment_writer_has_fault(&writer));
+	ck_assert(wal_segment_writer_has_failed(&writer));
 	ck_ok(put(10, 0, TEST_TIME));
 	ck_assert_uint_eq(fault.failed, 1);
 	ck_fails(wal_segment_writer_flush(&writer, true), -EIO);
@@ -879,12 +879,12 @@ static size_t append_batch(const uint32_t *sizes, size_t count)
 	       wal_segment_writer_append(&writer, text, sizes[done], 0, TEST_TIME) == 0)
 		done++;
 	wal_segment_writer_write_out(&writer);
-	if (!wal_segment_writer_has_fault(&writer))
+	if (!wal_segment_writer_has_failed(&writer))
 		return done;
 	ck_fails(wal_segment_writer_settle(&writer, &lost_bytes), -ENOSPC);
 	for (; lost_bytes > 0; lost_bytes -= sizes[done])
 		done--;
-	ck_assert(!wal_segment_writer_has_fault(&writer));
+	ck_assert(!wal_segment_writer_has_failed(&writer));
 	assert_file_has_what_was_settled();
 	ck_ok(wal_segment_writer_flush(&writer, true));
 	ck_ok(wal_segment_writer_clear(&writer));

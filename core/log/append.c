@@ -196,7 +196,7 @@ static ssize_t append_all(struct wal_log *log, const struct batch *batch, struct
 		done++;
 	}
 	wal_segment_writer_write_out(&log->writer);
-	if (wal_segment_writer_has_fault(&log->writer)) {
+	if (wal_segment_writer_has_failed(&log->writer)) {
 		err = settle_batch(log, batch, &mark, hold, &done);
 		unsettled = err == -EIO;
 	} else if (log->writing_error && done > 0) {

@@ -93,7 +93,7 @@ static int sync_active(struct wal_log *log)
 	still_active = log->writer.header.index == index;
 	if (!still_active)
 		pthread_cond_broadcast(&log->closed.moved);
-	if (!err && still_active && wal_segment_writer_has_fault(&log->writer))
+	if (!err && still_active && wal_segment_writer_has_failed(&log->writer))
 		err = -EIO;
 	if (!err && still_active)
 		err = wal_segment_writer_check_name(&log->writer);

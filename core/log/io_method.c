@@ -19,7 +19,7 @@ void wal_log_choose_io(struct wal_log *log, struct wal_segment_writer *w)
 	bool by_pwrite = wants_pwrite(log);
 
 	atomic_store_explicit(&log->preparer.by_pwrite, by_pwrite, memory_order_relaxed);
-	if (by_pwrite && !w->gathered && !wal_segment_writer_has_fault(w))
+	if (by_pwrite && !w->gathered && !wal_segment_writer_has_failed(w))
 		wal_segment_writer_gather(w);
 }
 

@@ -63,7 +63,7 @@ int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *begin
 
 	if (err)
 		return err;
-	err = wal_segment_writer_touch(&w);
+	err = wal_segment_writer_prefault(&w);
 	if (!err) /* on the disk before it has its name: no header of zeros is ever found there */
 		err = wal_segment_writer_flush(&w, true);
 	if (!err) {
@@ -126,7 +126,7 @@ static int switch_segment(struct wal_log *log, struct wal_segment_writer *next)
 
 	wal_segment_writer_finish(&log->writer);
 	/* Once it is handed over, nobody looks whether its bytes got into the file. */
-	if (wal_segment_writer_has_fault(&log->writer))
+	if (wal_segment_writer_has_failed(&log->writer))
 		return -EIO;
 	beginning = (struct wal_beginning){.index = log->writer.header.index + 1,
 					   .first_event = log->writer.next_event,
@@ -201,7 +201,7 @@ int wal_log_rotate_once(struct wal_log *log)
 		return -EOVERFLOW;
 	/* Whoever comes while this one waits sees, and syncs, what was appended so far. */
 	wal_segment_writer_write_out(&log->writer);
-	if (wal_segment_writer_has_fault(&log->writer))
+	if (wal_segment_writer_has_failed(&log->writer))
 		return -EIO;
 	wal_segment_writer_acknowledge(&log->writer);
 	err = log->writing_error ? wal_log_clear(log) : 0;
@@ -239,7 +239,7 @@ int wal_log_rotate_and_settle(struct wal_log *log)
 	uint64_t lost_bytes;
 	int err = wal_log_rotate_once(log);
 
-	if (err && wal_segment_writer_has_fault(&log->writer))
+	if (err && wal_segment_writer_has_failed(&log->writer))
 		err = wal_log_settle(log, &lost_bytes);
 	return err;
 }

@@ -174,8 +174,8 @@ static int resume(struct wal_log *log, const struct wal_recovery *rec, struct wa
 
 	if (err)
 		return err;
-	err = wal_segment_writer_has_fault(&w) ? wal_segment_writer_settle(&w, &lost_bytes)
-						: wal_segment_writer_touch(&w);
+	err = wal_segment_writer_has_failed(&w) ? wal_segment_writer_settle(&w, &lost_bytes)
+						: wal_segment_writer_prefault(&w);
 	if (!err)
 		err = wal_segment_writer_make_durable(&w);
 	if (err) {

@@ -290,7 +290,7 @@ static int complete_and_seal(struct wal_recovery *rec, const struct wal_step *st
 	header.event_count = step->tail.event_count;
 	header.closed_ns = step->tail.last_ns;
 	header.compat |= WAL_COMPAT_SEALED_BY_RECOVERY;
-	return wal_segment_seal_file(rec->io, fd, &header, chain);
+	return wal_segment_seal_synced(rec->io, fd, &header, chain);
 }
 
 static int seal(struct wal_recovery *rec, const struct wal_step *step, struct wal_error *error)

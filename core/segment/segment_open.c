@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "core/base/io.h"
+#include "core/segment/segment_headers.h"
+#include "core/segment/segment_info.h"
 
 /* --- opening -------------------------------------------------------------------- */
 
@@ -59,200 +61,11 @@ static int read_header_area(struct wal_segment_reader *r)
 	return 0;
 }
 
-static void info_from_header(struct wal_segment_reader *r)
-{
-	struct wal_segment_info *info = &r->info;
-
-	info->index = r->header.index;
-	info->first_event = r->header.first_event_id;
-	info->block_size = r->header.block_size;
-	info->file_bytes = r->file_bytes;
-	info->created_ns = r->header.created_ns;
-	info->closed_ns = r->header.closed_ns;
-	info->prev_chain = r->header.prev_chain;
-	info->header_checksum = r->header.checksum;
-	info->sealed_by_recovery = r->header.compat & WAL_COMPAT_SEALED_BY_RECOVERY;
-	info->event_count = r->header.event_count;
-	info->last_event = info->first_event + info->event_count - 1;
-	info->block_count = r->header.block_count;
-}
-
-static void info_from_meta(struct wal_segment_reader *r, const struct wal_meta_record *meta)
-{
-	memcpy(r->info.log, meta->log, sizeof(r->info.log));
-	r->info.incarnation = meta->incarnation;
-	r->info.recovery = meta->recovery;
-	r->info.dropped_bytes = meta->dropped_bytes;
-	r->info.framing = meta->framing;
-}
-
-static void info_from_tail(struct wal_segment_reader *r)
-{
-	const struct wal_tail *tail = &r->tail;
-
-	r->info.event_count = tail->event_count;
-	r->info.last_event = tail->next_event - 1;
-	r->info.block_count = tail->block + 1;
-	r->info.payload_bytes = tail->payload_bytes;
-	r->info.last_ns = tail->event_count ? tail->last_ns : r->header.created_ns;
-	r->info.chain = tail->chain;
-	info_from_meta(r, &tail->meta);
-}
-
 /* Marks the segment damaged and keeps the fault; what is whole stays readable. */
 static void mark_damaged(struct wal_segment_reader *r)
 {
 	r->info.state = WAL_DAMAGED;
 	r->info.fault = r->fault;
-}
-
-/* Block 0 begins with the segment record. */
-static int info_from_first_block(struct wal_segment_reader *r)
-{
-	struct wal_meta_record meta;
-	struct wal_record_query query;
-	struct wal_found found;
-	int err = wal_reader_load_block(r, 0);
-
-	if (err)
-		return err;
-	query = (struct wal_record_query){.data = r->block + WAL_BLOCK_HEADER,
-					  .limit = r->start.used_bytes,
-					  .prev_chain = r->header.prev_chain,
-					  .id = r->header.first_event_id};
-	if (wal_record_parse(&query, &found) || !(found.flags & WAL_EVENT_META) ||
-	    wal_meta_record_decode(found.payload, found.size, r->header.block_size, &meta) ||
-	    meta.kind != WAL_META_SEGMENT)
-		return wal_reader_fault(r, WAL_FAULT_META, 0, WAL_HEADER_AREA + WAL_BLOCK_HEADER,
-					"%s", "");
-	info_from_meta(r, &meta);
-	return 0;
-}
-
-/* The last block gives the payload's size, the last time and the chain. */
-static int info_from_last_block(struct wal_segment_reader *r, uint32_t block)
-{
-	struct wal_record_query query;
-	struct wal_found found;
-	int err = wal_reader_load_block(r, block);
-
-	if (err)
-		return err;
-	r->info.payload_bytes = r->start.payload_offset;
-	r->info.last_ns = r->start.first_timestamp_ns;
-	r->info.chain = r->start.chain;
-	query = (struct wal_record_query){.data = r->block + WAL_BLOCK_HEADER,
-					  .limit = r->start.used_bytes,
-					  .unchecked = true};
-	for (; query.at < r->start.used_bytes; query.at += found.span) {
-		query.not_before_ns = r->info.last_ns;
-		if (wal_record_parse(&query, &found))
-			return wal_reader_fault(r, WAL_FAULT_EVENT_FIELD, block,
-						wal_block_offset(r->header.block_size, block) +
-							WAL_BLOCK_HEADER + query.at,
-						"%s", "");
-		r->info.last_ns = found.timestamp_ns;
-		if (!(found.flags & WAL_EVENT_META))
-			r->info.payload_bytes += found.size;
-	}
-	return 0;
-}
-
-/* Where the last block is bad, the last good one says how much there is to read. */
-static int info_from_blocks(struct wal_segment_reader *r)
-{
-	uint32_t block = r->header.block_count - 1;
-	struct wal_fault first = {0};
-	int err, worse;
-
-	err = info_from_first_block(r);
-	first = r->fault;
-	worse = info_from_last_block(r, block);
-	if (worse && !err) {
-		err = worse;
-		first = r->fault;
-	}
-	while (worse && block > 0)
-		worse = info_from_last_block(r, --block);
-	r->fault = first;
-	return err;
-}
-
-/* The two headers of a segment, and what is wrong with each. */
-struct headers {
-	struct wal_segment_header active;
-	struct wal_segment_header seal;
-	enum wal_fault_kind active_kind;
-	enum wal_fault_kind seal_kind; /* of what is not all zero */
-	bool has_seal;
-};
-
-/* Do the two headers of a sealed segment tell one story? */
-static bool headers_agree(const struct headers *h)
-{
-	return h->active.index == h->seal.index && h->active.block_size == h->seal.block_size &&
-	       h->active.first_event_id == h->seal.first_event_id &&
-	       h->active.created_ns == h->seal.created_ns &&
-	       h->active.prev_chain == h->seal.prev_chain;
-}
-
-/* What a believed seal header adds; the rest is the active header's, if that holds. */
-static struct wal_segment_header sealed_header(const struct headers *h)
-{
-	struct wal_segment_header header = h->seal;
-
-	if (h->active_kind)
-		return header;
-	header.index = h->active.index;
-	header.block_size = h->active.block_size;
-	header.first_event_id = h->active.first_event_id;
-	header.created_ns = h->active.created_ns;
-	header.prev_chain = h->active.prev_chain;
-	return header;
-}
-
-static int check_reserved(struct wal_segment_reader *r)
-{
-	uint32_t at = wal_header_area_reserved(r->area);
-
-	return at ? wal_reader_fault(r, WAL_FAULT_RESERVED, WAL_NO_BLOCK, at, "%s", "") : 0;
-}
-
-static int check_headers(struct wal_segment_reader *r, const struct headers *h)
-{
-	if (h->active_kind)
-		return wal_reader_fault(r, h->active_kind, WAL_NO_BLOCK, WAL_ACTIVE_HEADER_OFFSET,
-					"active header");
-	if (headers_agree(h))
-		return 0;
-	return wal_reader_fault(r, WAL_FAULT_HEADER_MISMATCH, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET,
-				"%s", "");
-}
-
-/* A believed seal header: does everything else agree with it? */
-static int check_seal(struct wal_segment_reader *r, const struct headers *h)
-{
-	const void *disk = r->area + WAL_SEAL_HEADER_OFFSET;
-	uint64_t expected = wal_block_offset(r->header.block_size, r->header.block_count);
-	int headers = check_headers(r, h);
-	struct wal_fault fault = r->fault;
-	int blocks = info_from_blocks(r);
-
-	if (r->file_bytes < expected)
-		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, WAL_NO_BLOCK, r->file_bytes,
-					"%" PRIu64 " bytes, the seal header says %" PRIu64,
-					r->file_bytes, expected);
-	r->info.file_bytes = expected;
-	if (headers) {
-		r->fault = fault;
-		return headers;
-	}
-	if (blocks)
-		return blocks;
-	if (!wal_segment_header_check_seal(disk, r->info.chain))
-		return wal_reader_fault(r, WAL_FAULT_HEADER_CHECKSUM, WAL_NO_BLOCK,
-					WAL_SEAL_HEADER_OFFSET, "seal header");
-	return check_reserved(r);
 }
 
 static int keep_block(void *ctx, const struct wal_block_header *header,
@@ -321,7 +134,7 @@ static int open_unsealed(struct wal_segment_reader *r, const struct wal_tail *ta
 	r->live = tail != NULL;
 	r->info.state = WAL_ACTIVE;
 	cut_to_limit(r);
-	info_from_header(r);
+	wal_segment_info_from_header(r);
 	if (tail)
 		r->tail = *tail;
 	else
@@ -333,66 +146,10 @@ static int open_unsealed(struct wal_segment_reader *r, const struct wal_tail *ta
 			0, WAL_HEADER_AREA, "%s", wal_fault_kind_name(r->tail.stop));
 	if (err)
 		return err == -ENOMEM ? err : wal_reader_io_fault(r, WAL_HEADER_AREA, err);
-	info_from_tail(r);
-	if (check_reserved(r))
+	wal_segment_info_from_tail(r);
+	if (wal_segment_headers_check_reserved(r))
 		mark_damaged(r);
 	return 0;
-}
-
-/* Does the walk reach every event that the seal header counts? Then the file is not short. */
-static bool walk_reaches_all(const struct wal_segment_reader *r, const struct headers *h)
-{
-	struct wal_walk_source source = {
-		.fd = r->fd, .file_bytes = r->file_bytes, .header = &h->active};
-	struct wal_tail tail;
-
-	return wal_walk(&source, &tail) == 0 && tail.event_count >= h->seal.event_count;
-}
-
-/*
- * The checksum of a seal header is seeded with the chain in the last block's header.
- * Where that cannot be had (the file is too short, or that header is the damage), the
- * active header must bear the seal header out.
- */
-static bool seal_is_believed(struct wal_segment_reader *r, const struct headers *h)
-{
-	const struct wal_segment_header header = sealed_header(h);
-	uint64_t end = wal_block_offset(header.block_size, header.block_count);
-	uint8_t bytes[WAL_DIRECT_ALIGN] __attribute__((aligned(WAL_DIRECT_ALIGN)));
-	bool borne_out = !h->active_kind && headers_agree(h);
-	struct wal_block_header last;
-
-	if (r->file_bytes < end)
-		return borne_out && !walk_reaches_all(r, h);
-	if (wal_pread_full(r->fd, bytes, sizeof(bytes), (off_t)(end - header.block_size)) !=
-		    (ssize_t)sizeof(bytes) ||
-	    wal_block_header_decode((const void *)bytes, header.prev_chain, header.block_size,
-				    header.block_count - 1, &last))
-		return borne_out;
-	return wal_segment_header_check_seal((const void *)(r->area + WAL_SEAL_HEADER_OFFSET),
-					     last.chain);
-}
-
-/* The version of a seal header is not believed: its checksum cannot be known then. */
-static enum wal_fault_kind decode_seal(struct wal_segment_reader *r, struct headers *h)
-{
-	enum wal_fault_kind kind = wal_segment_header_decode(
-		(const void *)(r->area + WAL_SEAL_HEADER_OFFSET), WAL_STATE_SEALED, &h->seal);
-
-	if (kind == WAL_FAULT_VERSION || (kind == WAL_FAULT_NONE && !seal_is_believed(r, h)))
-		return WAL_FAULT_HEADER_CHECKSUM;
-	return kind;
-}
-
-static void decode_headers(struct wal_segment_reader *r, struct headers *h)
-{
-	const uint8_t *seal = r->area + WAL_SEAL_HEADER_OFFSET;
-
-	*h = (struct headers){.has_seal = !wal_is_zero(seal, sizeof(h->seal))};
-	h->active_kind = wal_segment_header_decode(
-		(const void *)(r->area + WAL_ACTIVE_HEADER_OFFSET), WAL_STATE_ACTIVE, &h->active);
-	if (h->active_kind != WAL_FAULT_VERSION && h->has_seal)
-		h->seal_kind = decode_seal(r, h);
 }
 
 /* A seal header that is not one may be half written at this moment: it changes soon then. */
@@ -416,12 +173,12 @@ static bool seal_changes(struct wal_segment_reader *r)
 	return false;
 }
 
-static int open_sealed(struct wal_segment_reader *r, const struct headers *h)
+static int open_sealed(struct wal_segment_reader *r, const struct wal_segment_headers *h)
 {
-	info_from_header(r);
+	wal_segment_info_from_header(r);
 	r->info.state = WAL_SEALED;
 	r->sealed = true;
-	if (check_seal(r, h))
+	if (wal_segment_headers_check_seal(r, h))
 		mark_damaged(r);
 	return 0;
 }
@@ -455,7 +212,7 @@ void wal_segment_reader_salvage(struct wal_segment_reader *r)
 		return;
 	r->salvaged = last + 1;
 	r->info.block_count = r->salvaged;
-	if (info_from_last_block(r, last) == 0)
+	if (wal_segment_info_from_last_block(r, last) == 0)
 		r->info.last_event = r->start.first_event_id + r->start.event_count - 1;
 	r->info.event_count = (uint32_t)(r->info.last_event - r->info.first_event + 1);
 }
@@ -465,28 +222,37 @@ static int check_index(struct wal_segment_reader *r, uint32_t index)
 	if (!index || r->header.index == index)
 		return 0;
 	r->info.index = index;
-	return wal_reader_fault(r, WAL_FAULT_INDEX, WAL_NO_BLOCK, 8, "segment %" PRIu32,
-				r->header.index);
+	return wal_reader_fault(r, WAL_FAULT_INDEX, WAL_NO_BLOCK,
+				offsetof(struct wal_disk_segment_header, segment_index),
+				"segment %" PRIu32, r->header.index);
+}
+
+static int version_fault(struct wal_segment_reader *r)
+{
+	const struct wal_disk_segment_header *disk = (const void *)r->area;
+
+	return wal_reader_fault(r, WAL_FAULT_VERSION, WAL_NO_BLOCK,
+				offsetof(struct wal_disk_segment_header, version),
+				"version %u, features %#x", disk->version, disk->incompat);
 }
 
 /* tail: where an active segment ends, or NULL: find out. */
 static int parse_header_area(struct wal_segment_reader *r, uint32_t index,
 			     const struct wal_tail *tail)
 {
-	struct headers h;
+	struct wal_segment_headers h;
 	bool sealed;
 	int err;
 
-	decode_headers(r, &h);
+	wal_segment_headers_decode(r, &h);
 	if (h.has_seal && h.seal_kind && !tail && seal_changes(r))
-		decode_headers(r, &h);
+		wal_segment_headers_decode(r, &h);
 	if (h.active_kind == WAL_FAULT_VERSION)
-		return wal_reader_fault(r, WAL_FAULT_VERSION, WAL_NO_BLOCK, 4,
-					"version %u, features %#x", r->area[4], r->area[5]);
+		return version_fault(r);
 	sealed = h.has_seal && !h.seal_kind;
 	if (h.active_kind && !sealed)
 		return wal_reader_fault(r, h.active_kind, WAL_NO_BLOCK, 0, "%s", "active header");
-	r->header = sealed ? sealed_header(&h) : h.active;
+	r->header = sealed ? wal_segment_headers_sealed(&h) : h.active;
 	err = check_index(r, index);
 	if (!err) {
 		wal_segment_reader_rest(r); /* the block it has may be of another size */
@@ -630,7 +396,7 @@ void wal_segment_reader_set_tail(struct wal_segment_reader *r, const struct wal_
 	if (r->loaded != WAL_NO_BLOCK && r->loaded >= r->tail.block)
 		r->loaded = WAL_NO_BLOCK;
 	r->tail = *tail;
-	info_from_tail(r);
+	wal_segment_info_from_tail(r);
 }
 
 int wal_segment_reader_reload(struct wal_segment_reader *r)

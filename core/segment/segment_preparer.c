@@ -19,20 +19,20 @@
  * rotation from writing the whole segment; and it turns the extents into written
  * ones, so that later syncs need no journal commit.
  *
- * But it writes each byte of the segment once more. In a hurry that time is the
- * appends': only the file's size and blocks are made durable then, and what is
- * prefaulted is written once, with the events in it.
+ * But it writes each byte of the segment once more. Where a log is filled in bulk that
+ * time is the appends': only the file's size and blocks are made durable then, and what
+ * is prefaulted is written once, with the events in it.
  */
-static int make_ready(struct wal_segment_writer *w, bool by_pwrite, bool hurry)
+static int make_ready(struct wal_segment_writer *w, bool by_pwrite, bool for_bulk)
 {
 	int err;
 
-	if (!hurry) {
-		err = wal_segment_writer_touch(w);
+	if (!for_bulk) {
+		err = wal_segment_writer_prefault(w);
 		return err ? err : wal_segment_writer_flush(w, true);
 	}
 	err = wal_segment_writer_flush(w, true);
-	return err || by_pwrite ? err : wal_segment_writer_touch(w);
+	return err || by_pwrite ? err : wal_segment_writer_prefault(w);
 }
 
 /*
@@ -45,7 +45,7 @@ static bool has_space(const struct wal_segment_preparer *p, const struct wal_seg
 }
 
 static int prepare(const struct wal_segment_preparer *p, const struct wal_segment_shape *shape,
-		   bool hurry, struct wal_segment_writer *w)
+		   bool for_bulk, struct wal_segment_writer *w)
 {
 	bool by_pwrite = atomic_load_explicit(&p->by_pwrite, memory_order_relaxed);
 	uint64_t start = wal_clock_ns();
@@ -56,7 +56,7 @@ static int prepare(const struct wal_segment_preparer *p, const struct wal_segmen
 	err = wal_segment_writer_open_new(w, p->io, p->dirfd, shape);
 	if (err)
 		return err;
-	err = make_ready(w, by_pwrite, hurry);
+	err = make_ready(w, by_pwrite, for_bulk);
 	if (!err && by_pwrite)
 		err = wal_segment_writer_gather(w);
 	if (err) {
@@ -74,11 +74,11 @@ static void prepare_one(struct wal_segment_preparer *p)
 	struct wal_segment_shape shape = p->shape;
 	struct wal_segment_writer w;
 	int before = p->error, err;
-	bool hurry = p->in_bulk && (p->needed || wal_clock_ns() - p->taken_ns < BULK_NS);
+	bool for_bulk = p->in_bulk && (p->needed || wal_clock_ns() - p->taken_ns < BULK_NS);
 
 	p->needed = false;
 	pthread_mutex_unlock(&p->lock);
-	err = prepare(p, &shape, hurry, &w);
+	err = prepare(p, &shape, for_bulk, &w);
 	if (err)
 		wal_count(p->telemetry, WAL_COUNT_PREPARE_ERRORS, 1);
 	if (p->changed && (err != 0) != (before != 0))

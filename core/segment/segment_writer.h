@@ -14,71 +14,9 @@
 #ifndef WALFS_CORE_SEGMENT_WRITER_H
 #define WALFS_CORE_SEGMENT_WRITER_H
 
-#include "core/base/guard.h"
-#include "core/format/format.h"
-#include "core/base/io.h"
-#include "core/base/telemetry.h"
+#include "core/segment/segment.h"
+#include "core/segment/segment_pages.h"
 #include "core/segment/walk.h"
-
-/* A position within the segment, for reckoning ahead. */
-struct wal_append_point {
-	uint32_t block;
-	uint32_t at;
-};
-
-/* An append point that can be gone back to. */
-struct wal_append_state {
-	uint32_t at;
-	uint64_t next_event;
-	uint64_t payload_bytes;
-	uint64_t chain;
-	struct wal_block_header start;
-};
-
-struct wal_segment_writer {
-	const struct wal_io *io;
-	int dirfd;
-	int fd; /* one descriptor from creation to seal: it gets the sync errors */
-	char name[WAL_NAME_MAX];
-	bool published;			 /* it has its final name */
-	bool name_is_durable;		 /* and keeps it over power loss */
-	bool finished;			 /* the last block's header is written */
-	struct wal_telemetry *telemetry; /* NULL: not wanted */
-	struct wal_segment_header header;
-	uint64_t file_bytes;
-	uint32_t data_size;
-	uint32_t block_limit;
-	uint8_t *map; /* of the file; NULL after gather() */
-	struct wal_guard *guard;
-	uint8_t *gathered; /* the current block, after gather(); NULL before */
-	uint32_t written;  /* of its data area: how much the file has */
-	int error;	   /* of a pwrite that failed: the file lacks what was appended */
-
-	/* The append point. */
-	uint8_t *data; /* of the current block */
-	uint32_t at;
-	uint64_t next_event;
-	uint64_t payload_bytes;
-	uint64_t last_ns;
-	uint64_t chain;		       /* of the finished blocks */
-	struct wal_block_header start; /* the current block so far */
-	struct wal_meta_record meta;
-	uint64_t incarnation;
-
-	/* For settle(): */
-	struct wal_append_state left;  /* the end of the block before the current one */
-	struct wal_append_state group; /* in front of the last MORE/CONT group, */
-	uint64_t group_end;	       /* whose events are below this id; 0: there was none */
-	struct wal_append_point floor; /* see acknowledge() */
-	uint64_t leftover_end;	       /* up to this offset of the file there may be bytes
-					* behind the append point; 0: there are none */
-};
-
-struct wal_segment_shape {
-	uint32_t index;
-	uint32_t block_size;
-	uint64_t file_bytes; /* WAL_HEADER_AREA + whole blocks */
-};
 
 /*
  * Creates the segment's file under its preparation name, preallocated (real
@@ -89,19 +27,7 @@ int wal_segment_writer_open_new(struct wal_segment_writer *w, const struct wal_i
 				const struct wal_segment_shape *shape);
 
 /* Prefaults what is mapped behind the append point; changes no byte. Return: 0 or -errno. */
-int wal_segment_writer_touch(struct wal_segment_writer *w);
-
-/*
- * From here on the file is not mapped: appends are gathered, see write_out(). Called
- * once, when touch() has done its work. Return: 0; -ENOMEM, and nothing has changed.
- */
-int wal_segment_writer_gather(struct wal_segment_writer *w);
-
-/*
- * Puts what was gathered into the file; nothing to do in a mapped segment. An error
- * shows in has_fault().
- */
-void wal_segment_writer_write_out(struct wal_segment_writer *w);
+int wal_segment_writer_prefault(struct wal_segment_writer *w);
 
 /*
  * Writes the active header and the segment record (its timestamp is created_ns). May be
@@ -183,7 +109,7 @@ uint64_t wal_segment_worst_batch_cost(size_t count, uint64_t bytes);
 /*
  * Appends one record; one larger than the event limit becomes a MORE/CONT group.
  * timestamp_ns is raised to the last event's. Return: 0; -ENOSPC if it does not
- * fit (nothing is changed). A fault on the mapping shows in has_fault(), as does an
+ * fit (nothing is changed). A fault on the mapping shows in has_failed(), as does an
  * error of writing out, which happens here where a block is full.
  */
 int wal_segment_writer_append(struct wal_segment_writer *w, const void *data, uint32_t size,
@@ -196,7 +122,7 @@ int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wa
  * The mapping failed (SIGBUS was survived), or a pwrite: what came since may be lost, and
  * settle() finds out. Nothing may be appended before that.
  */
-static inline bool wal_segment_writer_has_fault(const struct wal_segment_writer *w)
+static inline bool wal_segment_writer_has_failed(const struct wal_segment_writer *w)
 {
 	return w->error || wal_guard_was_hit(w->guard);
 }
@@ -256,10 +182,12 @@ int wal_segment_writer_close(struct wal_segment_writer *w, bool sync);
 void wal_segment_writer_tail(const struct wal_segment_writer *w, struct wal_tail *tail);
 
 /*
- * Cuts the file to its blocks, writes the seal header and syncs. Shared with recovery.
+ * Cuts the file to its blocks, writes the seal header and syncs. Shared with recovery. What is
+ * in the blocks is on the disk before the call: the caller has synced it, since a seal header
+ * that got there first would say so of what is not.
  * Return: 0; -ENOSPC, -EDQUOT: not synced yet, may be tried again; -EIO ...
  */
-int wal_segment_seal_file(const struct wal_io *io, int fd, struct wal_segment_header *header,
+int wal_segment_seal_synced(const struct wal_io *io, int fd, struct wal_segment_header *header,
 			  uint64_t chain);
 
 #endif

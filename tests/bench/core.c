@@ -164,7 +164,7 @@ static void prepare_writer(struct run *r)
 		bench_die(r->dir, errno);
 	err = wal_segment_writer_open_new(&r->writer, &wal_io_system, r->fd, &shape);
 	if (!err)
-		err = wal_segment_writer_touch(&r->writer);
+		err = wal_segment_writer_prefault(&r->writer);
 	if (!err)
 		err = wal_segment_writer_start(&r->writer, 1, 1, now_ns, &meta);
 	if (err)
