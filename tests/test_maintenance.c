@@ -839,6 +839,63 @@ START_TEST(age_is_not_believed_across_a_step_of_the_clock)
 }
 END_TEST
 
+/* The wrong time is a possible one: the one of the last shutdown. */
+START_TEST(a_step_of_the_clock_is_remembered_over_a_mount)
+{
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	make_segments(3);
+	wait_for_a_look();
+	fault_io_set_clock(&fault, TEST_TIME + 30 * 86400 * SECOND, 0);
+	wait_for_a_look();
+	ck_assert(file_exists(test_path(STORE "/" WAL_CLOCK_FILE)));
+	close_log();
+	open_log();
+	wait_for_a_look();
+	wait_for_segments(3);
+	fault_io_let_pass(&fault, 3700 * SECOND);
+	wait_for_segments(1);
+}
+END_TEST
+
+/* A guest that is halted now and then: each time its clock is set by a little. */
+START_TEST(small_steps_of_the_clock_do_not_keep_segments_for_ever)
+{
+	unsigned i;
+
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	make_segments(3);
+	wait_for_a_look();
+	for (i = 0; i < 3; i++) {
+		fault_io_let_pass(&fault, 1300 * SECOND);
+		fault_io_set_clock(&fault, fault.now + 5 * SECOND, 0);
+		wait_for_a_look();
+	}
+	wait_for_segments(1);
+}
+END_TEST
+
+START_TEST(a_damaged_wal_clock_removes_nothing_that_is_there)
+{
+	handle.options.keep_age_s = 3600;
+	fault_io_set_clock(&fault, TEST_TIME, 0);
+	open_log();
+	make_segments(3);
+	close_log();
+	file_write(test_path(STORE "/" WAL_CLOCK_FILE), "no clock", 8);
+	fault_io_let_pass(&fault, 7200 * SECOND);
+	open_log();
+	wait_for_a_look();
+	wait_for_segments(3);
+	ck_assert(log_noticed(&handle, "wal.clock: cannot be read: damaged"));
+	fault_io_let_pass(&fault, 3700 * SECOND);
+	wait_for_segments(1);
+}
+END_TEST
+
 /* No clock of its own: each boot begins in 1970, until somebody says what time it is. */
 START_TEST(what_was_closed_in_1970_is_as_old_as_what_came_after_it)
 {
@@ -1164,6 +1221,9 @@ static void add_keeping(Suite *suite)
 	tcase_add_test(t, files_that_are_gone_are_asked_for_their_size_once);
 	tcase_add_test(t, what_is_too_old_is_removed_but_one_sealed_segment_is_kept);
 	tcase_add_test(t, age_is_not_believed_across_a_step_of_the_clock);
+	tcase_add_test(t, a_step_of_the_clock_is_remembered_over_a_mount);
+	tcase_add_test(t, small_steps_of_the_clock_do_not_keep_segments_for_ever);
+	tcase_add_test(t, a_damaged_wal_clock_removes_nothing_that_is_there);
 	tcase_add_test(t, what_was_closed_in_1970_is_as_old_as_what_came_after_it);
 	tcase_add_test(t, what_was_closed_in_a_time_to_come_does_not_keep_the_rest_for_ever);
 	tcase_add_test(t, a_clock_that_went_back_removes_nothing);

@@ -15,6 +15,7 @@
 #include "core/recovery/recovery.h"
 #include "core/segment/segment_preparer.h"
 #include "core/segment/segment_writer.h"
+#include "core/store/clock_steps.h"
 #include "core/store/meta_coordinator.h"
 
 /* What was read of a segment: info.c knows its inside. Its bad blocks: table.c does. */
@@ -171,10 +172,11 @@ struct wal_log {
 
 	/* --- retention's: of the maintainer's thread, of start.c before there is one ------ */
 	struct wal_retention_failure retention_failure;
-	uint64_t age_looked_ns;	    /* passed_ns() when age was looked at; 0: not yet */
-	uint64_t age_real_ns;	    /* and the time of day then */
-	uint32_t age_floor_segment; /* the active one when the clock was set forward, */
-	uint64_t age_floor_ns;	    /* and that time */
+	uint64_t age_looked_ns; /* passed_ns() when age was looked at; 0: not yet */
+	uint64_t age_real_ns;	/* and the time of day then */
+	struct wal_clock_steps clock_steps;
+	bool clock_unsaved; /* wal.clock is to be written */
+	int clock_error;    /* of the last attempt */
 
 	/* --- each with a lock of its own, or atomic --------------------------------------- */
 	struct wal_segment_preparer preparer;

@@ -24,14 +24,16 @@
 #define STEP_SEGMENTS WAL_RETAIN_STEP
 #define STEP_SIZES 1024u
 
+#define NS_IN_S UINT64_C(1000000000)
+
 /*
  * Nothing was written to a log of this format before 2025: a clock that says so starts at some
  * fixed time at each boot, and is set later.
  */
-#define BELIEVED_FROM_NS (UINT64_C(1735689600) * 1000000000)
+#define BELIEVED_FROM_NS (UINT64_C(1735689600) * NS_IN_S)
 
 /* A clock that gets ahead by more, from one look to the next, was set. */
-#define STEP_NS UINT64_C(1000000000)
+#define STEP_NS NS_IN_S
 
 /* How long after a segment could not be removed that is tried again. */
 #define RETRY_S 10u
@@ -172,28 +174,71 @@ static bool is_too_old(struct retention *r, size_t i, const struct wal_segment_i
 	/* Whatever the clock does, the last sealed one stays. */
 	if (!age_ns || r->count <= 1)
 		return false;
-	closed = closed_at_the_latest(r, i, info);
-	/* Of what was there when the clock was set forward, age is counted from then on. */
-	if (info->index <= r->log->age_floor_segment && closed < r->log->age_floor_ns)
-		closed = r->log->age_floor_ns;
+	closed = wal_clock_steps_apply(&r->log->clock_steps, info->index,
+				       closed_at_the_latest(r, i, info));
 	return r->now > closed && r->now - closed > age_ns;
+}
+
+/* Whatever it said, no age is counted from before now. */
+static void forget_ages(struct wal_log *log, uint64_t now, int err)
+{
+	struct wal_clock_step all = {wal_log_current(log), now, now, now};
+
+	wal_clock_steps_add(&log->clock_steps, &all);
+	log->clock_unsaved = err == -EUCLEAN; /* what cannot be read is not written over */
+	wal_log_notice(log, WAL_NOTICE_WARNING,
+		       "%s/%s: cannot be read: %s; to keep_age, what is there was closed now",
+		       log->path, WAL_CLOCK_FILE, err == -EUCLEAN ? "damaged" : strerror(-err));
+}
+
+static void set_forward(struct wal_log *log, uint64_t expected, uint64_t now)
+{
+	struct wal_clock_step step = {wal_log_current(log), expected, now, now - expected};
+
+	wal_clock_steps_add(&log->clock_steps, &step);
+	log->clock_unsaved = true;
+	wal_log_notice(log, WAL_NOTICE_WARNING,
+		       "%s: the clock was set forward by %" PRIu64 " s; to keep_age, what was "
+		       "closed before is no older for that",
+		       log->path, step.step_ns / NS_IN_S);
+}
+
+/* Tried again at each look, until it is there: there is one warning. */
+static void save_steps(struct wal_log *log)
+{
+	struct wal_error why = {0};
+	int err = wal_clock_steps_write(log->io, log->dirfd, &log->clock_steps, &why);
+
+	if (err && err != log->clock_error)
+		wal_log_notice(log, WAL_NOTICE_WARNING,
+			       "%s/%s: cannot be written: %s; that the clock was set is forgotten "
+			       "at the unmount",
+			       log->path, WAL_CLOCK_FILE, why.code ? why.text : strerror(-err));
+	log->clock_error = err;
+	log->clock_unsaved = err != 0;
 }
 
 /* Seen from one look to the next; time that the machine slept is no step. */
 static void look_for_step(struct wal_log *log, uint64_t now)
 {
 	uint64_t passed = log->io->passed_ns(log->io) - log->age_looked_ns;
+	uint64_t expected = log->age_real_ns + passed;
+	int err;
 
-	if (log->age_looked_ns && now > log->age_real_ns + passed + STEP_NS) {
-		log->age_floor_segment = wal_log_current(log);
-		log->age_floor_ns = now;
-		wal_log_notice(log, WAL_NOTICE_WARNING,
-			       "%s: the clock was set forward; to keep_age, what is there was "
-			       "closed then",
-			       log->path);
+	if (!log->age_looked_ns) {
+		err = wal_clock_steps_read(log->dirfd, &log->clock_steps);
+		if (err)
+			forget_ages(log, now, err);
+	} else if (now > expected + STEP_NS) {
+		set_forward(log, expected, now);
+	} else if (now + STEP_NS < expected && log->clock_steps.count) {
+		wal_clock_steps_take_back(&log->clock_steps, expected - now);
+		log->clock_unsaved = true;
 	}
 	log->age_looked_ns += passed;
 	log->age_real_ns = now;
+	if (log->clock_unsaved)
+		save_steps(log);
 }
 
 /* --- removing -------------------------------------------------------------------------- */
@@ -303,6 +348,7 @@ static size_t remove_due(struct wal_log *log, const struct due *due)
 	pthread_mutex_lock(&log->lock);
 	wal_log_remove_entries(log, removed, done);
 	pthread_mutex_unlock(&log->lock);
+	wal_clock_steps_forget(&log->clock_steps, removed[done - 1] + 1);
 	for (i = 0; i < done; i++)
 		note_removed(log, &due->info[i]);
 	log->io->fsync(log->io, log->dirfd);

@@ -143,6 +143,8 @@ static int list_add_name(struct wal_store_list *list, const char *name)
 		return list_add_prepared(list, name);
 	} else if (strcmp(name, WAL_META_FILE) == 0) {
 		list->has_meta = true;
+	} else if (strcmp(name, WAL_CLOCK_FILE) == 0) {
+		return 0; /* says nothing without segments */
 	} else if (is_torn_name(name)) {
 		list->torn_count++;
 	} else if (strcmp(name, "lost+found") != 0) {

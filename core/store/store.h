@@ -13,6 +13,7 @@
 #include "core/base/io.h"
 
 #define WAL_META_FILE "wal.meta"
+#define WAL_CLOCK_FILE "wal.clock"
 #define WAL_CURRENT_NAME "current" /* of a mount; in a store it is a stray */
 #define WAL_PREPARED_SUFFIX ".new"
 #define WAL_NAMES_TRIED 1000u /* NAME, NAME-1 ... NAME-999 */

@@ -147,6 +147,27 @@ struct wal_disk_meta_slot {
 	wal_le64 slot_checksum; /* XXH3-64 of the bytes before it; the rest of the slot is zero */
 };
 
+/* wal.clock: how often and by how much the clock was set forward while the log was mounted. */
+#define WAL_CLOCK_MAGIC "WALC"
+#define WAL_CLOCK_STEPS_MAX 8u
+
+struct wal_disk_clock_step {
+	wal_le32 segment; /* the active one then */
+	wal_le32 reserved;
+	wal_le64 before_ns; /* what the clock said, */
+	wal_le64 after_ns;  /* and says from then on */
+	wal_le64 step_ns;   /* the difference, less what it was set back by later */
+};
+
+struct wal_disk_clock {
+	uint8_t magic[4];
+	uint8_t version;
+	uint8_t count; /* of steps; the oldest first */
+	uint8_t reserved[2];
+	struct wal_disk_clock_step steps[WAL_CLOCK_STEPS_MAX];
+	wal_le64 checksum; /* XXH3-64 of the bytes before it */
+};
+
 #define WAL_ASSERT_OFFSET(type, member, offset) \
 	static_assert(offsetof(struct type, member) == (offset), #type "." #member " moved")
 #define WAL_ASSERT_SIZE(type, size) \
@@ -218,6 +239,18 @@ WAL_ASSERT_OFFSET(wal_disk_meta_slot, durable_event_id, 72);
 WAL_ASSERT_OFFSET(wal_disk_meta_slot, flags, 80);
 WAL_ASSERT_OFFSET(wal_disk_meta_slot, reserved2, 84);
 WAL_ASSERT_OFFSET(wal_disk_meta_slot, slot_checksum, 88);
+
+WAL_ASSERT_SIZE(wal_disk_clock_step, 32);
+WAL_ASSERT_OFFSET(wal_disk_clock_step, before_ns, 8);
+WAL_ASSERT_OFFSET(wal_disk_clock_step, after_ns, 16);
+WAL_ASSERT_OFFSET(wal_disk_clock_step, step_ns, 24);
+
+WAL_ASSERT_SIZE(wal_disk_clock, 272);
+WAL_ASSERT_OFFSET(wal_disk_clock, version, 4);
+WAL_ASSERT_OFFSET(wal_disk_clock, count, 5);
+WAL_ASSERT_OFFSET(wal_disk_clock, reserved, 6);
+WAL_ASSERT_OFFSET(wal_disk_clock, steps, 8);
+WAL_ASSERT_OFFSET(wal_disk_clock, checksum, 264);
 
 #undef WAL_ASSERT_OFFSET
 #undef WAL_ASSERT_SIZE

@@ -547,7 +547,7 @@ struct wal_log_options {
 	uint32_t rotate_age_s;	    /* seal a segment that is older and not empty; 0: never */
 	uint32_t keep_segments;	    /* remove the oldest sealed ones beyond these; 0: keep all */
 	uint64_t keep_bytes;
-	uint32_t keep_age_s;   /* since sealing; one sealed segment is kept whatever its age */
+	uint32_t keep_age_s;   /* since closing; one sealed segment is kept whatever its age */
 	uint32_t read_files;   /* so many segments may have readers at once; 0: any number */
 	wal_notice_fn *notice; /* from any thread of the log; NULL: not wanted */
 	void *notice_ctx;
