@@ -60,7 +60,8 @@ HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection
 ifeq ($(SANITIZE),)
 HARDENING += $(if $(filter -O1 -O2 -O3 -Os -Og -Ofast,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 else
-SANITIZER := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Assertions are real in these (core/base/assert.h).
+SANITIZER := -DWAL_CHECKED -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
 COMPILE = $(CC) $(DIALECT) $(INCLUDES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(CFLAGS)
@@ -323,7 +324,7 @@ check: ## everything: what ./scripts/test runs
 
 # --- fuzzing: core once more, with clang -------------------------------------
 
-FUZZ_SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SANITIZER := -DWAL_CHECKED -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_COMPILE = $(CLANG) $(DIALECT) $(INCLUDES) $(CPPFLAGS) $(WARNINGS) -O1 -g -pthread \
 	-fsanitize=fuzzer-no-link $(FUZZ_SANITIZER)
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -1021,6 +1022,16 @@ static void add_tests(TCase *t)
 	tcase_add_test(t, open_existing_refuses_another_index);
 }
 
+#ifdef WAL_CHECKED
+START_TEST(an_append_outside_the_data_area_is_our_own_mistake)
+{
+	open_shape(1, TEST_BLOCK, FILE_BYTES);
+	writer.at = writer.data_size + 8;
+	wal_segment_writer_append(&writer, text, 8, 0, TEST_TIME);
+}
+END_TEST
+#endif
+
 static Suite *segment_writer_suite(void)
 {
 	Suite *suite = suite_create("segment_writer");
@@ -1028,6 +1039,10 @@ static Suite *segment_writer_suite(void)
 
 	tcase_add_checked_fixture(t, begin, end);
 	add_tests(t);
+#ifdef WAL_CHECKED
+	tcase_add_test_raise_signal(t, an_append_outside_the_data_area_is_our_own_mistake,
+				    SIGABRT);
+#endif
 	tcase_add_test(t, touch_changes_no_byte);
 	tcase_add_test(t, touch_before_start_leaves_zeros);
 	tcase_add_test(t, an_event_is_in_the_file_at_once_and_without_a_system_call);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/base/thread.h"
 
+#include <errno.h>
 #include <signal.h>
 
 int wal_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg)
@@ -40,3 +41,28 @@ void wal_deadline(struct timespec *until, unsigned ms)
 		until->tv_sec++;
 	}
 }
+
+#ifdef WAL_CHECKED
+void wal_mutex_init(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
+void wal_mutex_assert_locked(pthread_mutex_t *mutex)
+{
+	static const struct timespec past;
+
+	/* Were it another thread's, the time would be over; were it free, this would take it. */
+	WAL_ASSERT(pthread_mutex_timedlock(mutex, &past) == EDEADLK);
+}
+#else
+void wal_mutex_init(pthread_mutex_t *mutex)
+{
+	pthread_mutex_init(mutex, NULL);
+}
+#endif

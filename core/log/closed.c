@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "core/base/assert.h"
 #include "core/segment/segment_writer_info.h"
 
 struct wal_closed *wal_closed_first_unsynced(struct wal_closed_queue *q)
@@ -37,8 +38,11 @@ void wal_closed_add(struct wal_log *log, const struct wal_segment_writer *writer
 		    uint64_t closed_ns)
 {
 	struct wal_closed_queue *q = &log->closed;
-	struct wal_closed *closed = &q->queue[q->count++];
+	struct wal_closed *closed = &q->queue[q->count];
 
+	WAL_ASSERT(q->count < WAL_CLOSED_MAX);
+	WAL_ASSERT(q->count == 0 || closed[-1].info.index < writer->header.index);
+	q->count++;
 	*closed = (struct wal_closed){
 		.writer = *writer, .closed_ns = closed_ns, .since_ns = wal_clock_ns()};
 	wal_segment_writer_tail(writer, &closed->tail);
@@ -56,6 +60,7 @@ void wal_closed_remove_oldest(struct wal_log *log)
 {
 	struct wal_closed_queue *q = &log->closed;
 
+	WAL_ASSERT(q->count > 0);
 	q->count--;
 	memmove(q->queue, q->queue + 1, q->count * sizeof(q->queue[0]));
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/assert.h"
+
 void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char *format, ...)
 {
 	char text[1024];
@@ -54,6 +56,7 @@ void wal_log_set_durable(struct wal_log *log, const struct wal_durable *durable)
 	if (durable->segment < log->durable.segment ||
 	    (durable->segment == log->durable.segment && durable->offset <= log->durable.offset))
 		return;
+	WAL_ASSERT(durable->event >= log->durable.event);
 	log->durable = *durable;
 	if (log->coordinator_open)
 		wal_meta_coordinator_publish(&log->coordinator, durable);

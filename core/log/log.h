@@ -12,6 +12,7 @@
 
 #include "core/base/shared_files.h"
 #include "core/base/telemetry.h"
+#include "core/base/thread.h"
 #include "core/recovery/recovery.h"
 #include "core/segment/segment_preparer.h"
 #include "core/segment/segment_writer.h"
@@ -185,6 +186,12 @@ struct wal_log {
 	struct wal_shared_files files; /* of readers */
 	struct wal_telemetry telemetry;
 };
+
+/* What "lock held" says of a function: real in checked builds (core/base/assert.h). */
+static inline void wal_log_assert_locked(const struct wal_log *log)
+{
+	wal_mutex_assert_locked((pthread_mutex_t *)(uintptr_t)&log->lock);
+}
 
 void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

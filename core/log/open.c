@@ -107,7 +107,7 @@ static struct wal_log *new_log(const struct wal_log_options *options)
 	log->dirfd = -1;
 	log->writer.fd = -1;
 	log->committer.last = &log->committer.first;
-	pthread_mutex_init(&log->lock, NULL);
+	wal_mutex_init(&log->lock);
 	wal_shared_files_init(&log->files, options->read_files);
 	return log;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/assert.h"
 #include "core/format/event_checksum.h"
 #include "core/segment/segment_pages.h"
 
@@ -152,6 +153,8 @@ static inline void put_event(struct wal_segment_writer *w, const uint8_t *data, 
 {
 	struct wal_disk_event *event = (void *)(w->data + w->at);
 
+	WAL_ASSERT(w->at <= w->data_size && wal_event_span(length) <= w->data_size - w->at);
+	WAL_ASSERT(w->start.index < w->block_limit && !w->finished);
 	__builtin_prefetch((uint8_t *)event + PREFETCH_BYTES, 1);
 	event->length_flags = wal_to_le32(length | flags << 24);
 	event->timestamp_ns = wal_to_le64(timestamp_ns);
