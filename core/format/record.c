@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/format/record.h"
 
+/* What the library says is what is on the disk: one fact, in the words of two headers. */
+#define SAME(mine, disk) static_assert((mine) == (disk), #mine " is not " #disk)
+
+SAME(WAL_FLAG_MORE, WAL_EVENT_MORE);
+SAME(WAL_FLAG_CONT, WAL_EVENT_CONT);
+SAME(WAL_FLAG_PART, WAL_EVENT_PART);
+SAME((uint32_t)WAL_FRAME_LINE, WAL_FRAMING_LINE);
+SAME((uint32_t)WAL_FRAME_WRITE, WAL_FRAMING_WRITE);
+SAME((uint32_t)WAL_FRAME_FIXED, WAL_FRAMING_FIXED);
+SAME(WAL_RECOVERY_CHAIN_RESTART, WAL_META_CHAIN_RESTART);
+SAME(WAL_RECOVERY_TAIL_DROPPED, WAL_META_TAIL_DROPPED);
+SAME(WAL_RECOVERY_CLOCK_STEPPED, WAL_META_CLOCK_STEPPED);
+SAME(WAL_RECOVERY_POSITION_LOST, WAL_META_POSITION_LOST);
+SAME(WAL_RECOVERY_SEGMENTS_DROPPED, WAL_META_SEGMENTS_DROPPED);
+static_assert(WAL_WRITE_FRAME_MAX <= WAL_EVENT_LENGTH_MAX &&
+		      WAL_FIXED_FRAME_MAX <= WAL_EVENT_LENGTH_MAX,
+	      "a record of the largest frame can be one event");
+
 static bool flags_possible(uint32_t flags)
 {
 	if (flags & ~WAL_EVENT_FLAGS_KNOWN)
