@@ -14,6 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct { uint16_t raw; } wal_le16;
 typedef struct { uint32_t raw; } wal_le32;
 typedef struct { uint64_t raw; } wal_le64;
@@ -254,5 +258,9 @@ WAL_ASSERT_OFFSET(wal_disk_clock, checksum, 264);
 
 #undef WAL_ASSERT_OFFSET
 #undef WAL_ASSERT_SIZE
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

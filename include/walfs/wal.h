@@ -40,6 +40,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WAL_VERSION_MAJOR 0
 #define WAL_VERSION_MINOR 1
 #define WAL_VERSION_PATCH 0
@@ -827,5 +831,9 @@ uint64_t wal_latency_bucket_ns(unsigned bucket);
  * handler; other SIGBUS still kill. Call once, at start. Return: 0 or -errno.
  */
 int wal_fault_handler_install(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
