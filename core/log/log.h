@@ -179,6 +179,9 @@ struct wal_log {
 	bool clock_unsaved; /* wal.clock is to be written */
 	int clock_error;    /* of the last attempt */
 
+	/* --- the preparer's thread's: start.c ---------------------------------------------- */
+	bool owner_said; /* that what is made cannot be given to the store's owner */
+
 	/* --- each with a lock of its own, or atomic --------------------------------------- */
 	struct wal_segment_preparer preparer;
 	struct wal_meta_coordinator coordinator;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/direct.h"
@@ -221,6 +222,26 @@ static void preparing_changed(void *ctx, uint32_t segment, int error)
 }
 
 /*
+ * What root makes in another user's store is that user's, but who began in root's own may have
+ * no right to give files away (any more), or the file system refuses it.
+ */
+static void look_at_owner(void *ctx, int fd)
+{
+	struct wal_log *log = ctx;
+	struct stat dir, made;
+
+	if (log->owner_said || geteuid() != 0 || fstat(log->dirfd, &dir) || fstat(fd, &made) ||
+	    dir.st_uid == made.st_uid)
+		return;
+	log->owner_said = true;
+	wal_log_notice(log, WAL_NOTICE_WARNING,
+		       "%s: belongs to user %u by now, but segments that are made cannot be given "
+		       "to that user: once the log is closed, chown -R them, or the user cannot "
+		       "open the log",
+		       log->path, (unsigned)dir.st_uid);
+}
+
+/*
  * Lock held: others may look at what is started here. The threads around the writer.
  * Return: 0 or -errno.
  */
@@ -238,6 +259,7 @@ static int start_workers(struct wal_log *log)
 	p->dirfd = log->dirfd;
 	p->telemetry = &log->telemetry;
 	p->changed = preparing_changed;
+	p->made = look_at_owner;
 	p->changed_ctx = log;
 	err = wal_segment_preparer_start(p, &shape, depth);
 	return err ? err : wal_maintainer_start(log);

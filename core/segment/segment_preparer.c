@@ -83,6 +83,8 @@ static void prepare_one(struct wal_segment_preparer *p)
 		wal_count(p->telemetry, WAL_COUNT_PREPARE_ERRORS, 1);
 	if (p->changed && (err != 0) != (before != 0))
 		p->changed(p->changed_ctx, shape.index, err);
+	if (!err && p->made)
+		p->made(p->changed_ctx, w.fd);
 	pthread_mutex_lock(&p->lock);
 	p->error = err;
 	p->attempts++;

@@ -22,7 +22,9 @@ struct wal_segment_preparer {
 	atomic_bool by_pwrite; /* how the next ones will be written */
 	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
 	void (*changed)(void *ctx, uint32_t segment, int error);
-	void *changed_ctx;
+	/* Called with the file of each that was made; may be NULL. */
+	void (*made)(void *ctx, int fd);
+	void *changed_ctx; /* of both */
 	pthread_t thread;
 	bool running;
 

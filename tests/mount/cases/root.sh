@@ -54,6 +54,18 @@ case_root_gives_what_it_makes_in_the_store_of_another_user_to_that_user() {
 	same "what root added" "$("${user[@]}" "$dir/walctl" cat "$store" | tail -n 1)" 'of root'
 }
 
+# By then the daemon has given up the right to give files away.
+case_root_a_store_that_is_given_away_while_it_is_mounted_is_told_of() {
+	mount_log
+	chown -R 65534:65534 "$store"
+	echo x >>"$mnt/current" && rotate
+	echo x >>"$mnt/current" && rotate
+	soon grep -q 'belongs to user 65534 by now.*chown -R' "$log"
+	echo x >>"$mnt/current" && rotate
+	unmount_log
+	same said "$(grep -c 'by now' "$log")" 1
+}
+
 # A link to a file of root's, or anybody's: not given away, not written to, not copied out.
 case_root_writes_to_nobody_elses_file_in_the_store_of_another_user() {
 	local name secret
