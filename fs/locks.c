@@ -83,7 +83,7 @@ static void wait_for(fuse_req_t req, struct walfs_locks *locks, const struct wal
 	int error = request ? walfs_lock_table_wait(&locks->table, &request->waiter, wish)
 			    : -ENOLCK;
 
-	if (error) {
+	if (!request || error) {
 		free(request);
 		fuse_reply_err(req, -error);
 		return;

@@ -23,6 +23,7 @@ void wal_closed_answer(struct wal_log *log)
 	struct wal_closed_queue *q = &log->closed;
 	struct wal_seal_wait **link = &q->waiting, *wait;
 
+	wal_log_assert_locked(log);
 	pthread_cond_broadcast(&q->moved);
 	while ((wait = *link)) {
 		if (wal_closed_sealing(log, wait->segment)) {
@@ -40,6 +41,7 @@ void wal_closed_add(struct wal_log *log, const struct wal_segment_writer *writer
 	struct wal_closed_queue *q = &log->closed;
 	struct wal_closed *closed = &q->queue[q->count];
 
+	wal_log_assert_locked(log);
 	WAL_ASSERT(q->count < WAL_CLOSED_MAX);
 	WAL_ASSERT(q->count == 0 || closed[-1].info.index < writer->header.index);
 	q->count++;
@@ -60,6 +62,7 @@ void wal_closed_remove_oldest(struct wal_log *log)
 {
 	struct wal_closed_queue *q = &log->closed;
 
+	wal_log_assert_locked(log);
 	WAL_ASSERT(q->count > 0);
 	q->count--;
 	memmove(q->queue, q->queue + 1, q->count * sizeof(q->queue[0]));
@@ -70,6 +73,7 @@ const struct wal_closed *wal_closed_find(const struct wal_log *log, uint32_t ind
 	const struct wal_closed_queue *q = &log->closed;
 	unsigned i;
 
+	wal_log_assert_locked(log);
 	for (i = 0; i < q->count; i++) {
 		if (q->queue[i].info.index == index)
 			return &q->queue[i];
@@ -87,6 +91,7 @@ bool wal_closed_owes(const struct wal_log *log, uint32_t index)
 	const struct wal_closed_queue *q = &log->closed;
 	unsigned i;
 
+	wal_log_assert_locked(log);
 	for (i = 0; i < q->count; i++) {
 		if (!q->queue[i].synced && q->queue[i].info.index <= index)
 			return true;
@@ -99,6 +104,7 @@ int wal_closed_wait(struct wal_log *log, uint32_t index)
 	struct wal_closed_queue *q = &log->closed;
 	uint64_t seen = q->tried;
 
+	wal_log_assert_locked(log);
 	if (q->no_space) {
 		q->urgent = true;
 		pthread_cond_signal(&q->wake);
@@ -113,6 +119,7 @@ int wal_closed_wait(struct wal_log *log, uint32_t index)
 
 void wal_closed_leave(struct wal_log *log, uint32_t segment)
 {
+	wal_log_assert_locked(log);
 	while (log->committer.syncing == segment)
 		pthread_cond_wait(&log->closed.moved, &log->lock);
 }

@@ -81,6 +81,7 @@ static int sync_active(struct wal_log *log)
 	uint64_t start = wal_clock_ns();
 	int fd = log->writer.fd, err;
 
+	wal_log_assert_locked(log);
 	c->syncing = index; /* it is not closed before this is done */
 	pthread_mutex_unlock(&log->lock);
 	err = log->io->fdatasync(log->io, fd);
@@ -117,6 +118,7 @@ static int sync_to_end(struct wal_log *log)
 	struct wal_durable end = wal_log_end(log);
 	int err = 0;
 
+	wal_log_assert_locked(log);
 	/* What a life before left above D waits for the recovery that had no space. */
 	if (log->pending.due)
 		return -ENOSPC;
@@ -160,6 +162,7 @@ static void commit_once(struct wal_log *log)
 	struct wal_sync *durable = take_durable(log), *waiting;
 	int err;
 
+	wal_log_assert_locked(log);
 	if (durable) {
 		wal_log_note_sync(log);
 		answer_unlocked(log, durable, 0);

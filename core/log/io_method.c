@@ -28,6 +28,7 @@ void wal_log_note_sync(struct wal_log *log)
 	struct wal_durable end = wal_log_end(log);
 	const struct wal_durable *last = &log->io_method.asked_up_to;
 
+	wal_log_assert_locked(log);
 	if (!log->writing || log->asked.io_method != WAL_IO_AUTO)
 		return;
 	if (end.segment != last->segment || end.offset - last->offset > SMALL_SYNC_BYTES)

@@ -24,6 +24,7 @@ void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char
 
 void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error)
 {
+	wal_log_assert_locked(log);
 	if (log->failed)
 		return;
 	log->failed = wal_sync_error(wal_public_error(error)); /* no space: not to be waited for */
@@ -52,6 +53,7 @@ struct wal_durable wal_log_end(const struct wal_log *log)
 
 void wal_log_set_durable(struct wal_log *log, const struct wal_durable *durable)
 {
+	wal_log_assert_locked(log);
 	/* A rotation may have got further while this one was on its way. */
 	if (durable->segment < log->durable.segment ||
 	    (durable->segment == log->durable.segment && durable->offset <= log->durable.offset))

@@ -30,6 +30,7 @@ static void sync_data(struct wal_log *log, struct wal_closed *closed)
 	uint64_t start = wal_clock_ns();
 	int err;
 
+	wal_log_assert_locked(log);
 	pthread_mutex_unlock(&log->lock);
 	err = wal_segment_writer_make_durable(w);
 	pthread_mutex_lock(&log->lock);
@@ -51,6 +52,7 @@ static void drop_all(struct wal_log *log)
 	struct wal_maintainer *m = &log->maintainer;
 	struct wal_closed_queue *q = &log->closed;
 
+	wal_log_assert_locked(log);
 	while (q->count > 0) {
 		wal_closed_leave(log, q->queue[q->count - 1].info.index);
 		wal_segment_writer_close(&q->queue[--q->count].writer, false);
@@ -94,6 +96,7 @@ static void seal_oldest(struct wal_log *log)
 	uint32_t index = closed->info.index;
 	int err;
 
+	wal_log_assert_locked(log);
 	wal_closed_leave(log, index);
 	q->urgent = false;
 	pthread_mutex_unlock(&log->lock);

@@ -61,6 +61,7 @@ int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *begin
 	struct wal_segment_writer w;
 	int err = wal_segment_writer_open_new(&w, log->io, log->dirfd, &shape);
 
+	wal_log_assert_locked(log);
 	if (err)
 		return err;
 	err = wal_segment_writer_prefault(&w);
@@ -196,6 +197,7 @@ int wal_log_rotate_once(struct wal_log *log)
 	struct wal_segment_writer next;
 	int err;
 
+	wal_log_assert_locked(log);
 	/* Nobody could find a segment above it. */
 	if (log->writer.header.index == WAL_LAST_SEGMENT_INDEX)
 		return -EOVERFLOW;
@@ -263,6 +265,7 @@ void wal_log_rotate_after_step(struct wal_log *log, bool may_wait)
 	uint64_t now = wal_clock_ns();
 	int err;
 
+	wal_log_assert_locked(log);
 	if (now < next->step_due_ns)
 		return;
 	do {
@@ -285,6 +288,7 @@ void wal_log_rotate_by_age(struct wal_log *log)
 	uint64_t now = log->io->now_ns(log->io), created = log->writer.header.created_ns;
 	uint64_t age_ns = log->asked.rotate_age_s * UINT64_C(1000000000);
 
+	wal_log_assert_locked(log);
 	if (!can_rotate_at_once(log) || wal_log_is_empty(log))
 		return;
 	if (now < created && wal_log_has_stepped_back(log, now))

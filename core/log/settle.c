@@ -11,6 +11,7 @@
 
 void wal_log_note_writing(struct wal_log *log, int error)
 {
+	wal_log_assert_locked(log);
 	if (error && !log->writing_error)
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s/%010" PRIu32 ".wal: no space to write into it: %s; writes fail "
@@ -37,6 +38,7 @@ int wal_log_settle(struct wal_log *log, uint64_t *lost_bytes)
 	const char *what = w->error ? "writing" : "its mapping";
 	int err = wal_segment_writer_settle(w, lost_bytes);
 
+	wal_log_assert_locked(log);
 	if (wal_is_no_space(err))
 		wal_log_note_writing(log, err);
 	return note_result(log, what, err);
@@ -82,5 +84,6 @@ void wal_log_tell_copy_on_write(struct wal_log *log)
 
 int wal_log_clear(struct wal_log *log)
 {
+	wal_log_assert_locked(log);
 	return note_result(log, "writing", wal_segment_writer_clear(&log->writer));
 }

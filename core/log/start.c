@@ -319,6 +319,7 @@ int wal_log_go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_erro
 {
 	int err = wal_recovery_apply(rec, error);
 
+	wal_log_assert_locked(log);
 	if (err)
 		return err;
 	err = wal_log_take_segments(log, rec);
@@ -413,6 +414,7 @@ int wal_log_try_again(struct wal_log *log)
 	uint64_t now = log->io->now_ns(log->io);
 	int err;
 
+	wal_log_assert_locked(log);
 	if (pending->retrying || (now < pending->retry_ns && pending->retry_ns - now <= RETRY_NS))
 		return -ENOSPC;
 	pending->retrying = true;

@@ -85,8 +85,8 @@ static bool make_room_for_block(struct wal_log_entry *entry, uint32_t block)
 	return true;
 }
 
-/* Return: whether it was not told before. Without memory it is not told. */
-static bool is_told_first(struct wal_log_entry *entry, uint32_t block)
+/* Return: whether it is noted now for the first time. Without memory: no. */
+static bool note_block(struct wal_log_entry *entry, uint32_t block)
 {
 	bool elsewhere = block >= TOLD_BLOCKS_MAX, before;
 	uint8_t bit = (uint8_t)(1u << block % 8);
@@ -106,10 +106,10 @@ static bool is_told_first(struct wal_log_entry *entry, uint32_t block)
 bool wal_log_damage_entry(struct wal_log *log, struct wal_log_entry *entry,
 			  const struct wal_fault *fault)
 {
-	bool told_first = is_told_first(entry, fault->block);
+	bool is_first = note_block(entry, fault->block);
 
 	if (entry->damaged)
-		return told_first;
+		return is_first;
 	entry->damaged = true;
 	log->table.damaged++;
 	entry->fault = fault->kind;
