@@ -670,13 +670,13 @@ static uint64_t bytes_read(void)
 }
 
 /* Where the walk sees the last byte behind the events. */
-static uint64_t find_behind_end(void)
+static uint64_t find_nonzero_end(void)
 {
 	uint64_t end;
 
 	open_reader();
 	ck_assert_uint_eq(reader->info.event_count, truth.event_count);
-	end = reader->tail.behind_end;
+	end = reader->tail.nonzero_end;
 	wal_segment_reader_close(reader);
 	reader = NULL;
 	return end;
@@ -696,10 +696,10 @@ START_TEST(a_hole_behind_the_events_is_not_read_and_what_is_behind_it_is_found)
 	uint64_t before = bytes_read();
 
 	file_resize(test_path(SEGMENT), WAL_SEGMENT_SIZE_MAX);
-	ck_assert_uint_eq(find_behind_end(), oracle_end(&image));
+	ck_assert_uint_eq(find_nonzero_end(), oracle_end(&image));
 	for (size_t i = 0; i < sizeof(far_bytes) / sizeof(far_bytes[0]); i++) {
 		file_patch(test_path(SEGMENT), far_bytes[i], "x", 1);
-		ck_assert_uint_eq(find_behind_end(), far_bytes[i] + 1);
+		ck_assert_uint_eq(find_nonzero_end(), far_bytes[i] + 1);
 	}
 	ck_assert_uint_lt(bytes_read() - before, 8 << 20);
 }
@@ -714,15 +714,15 @@ START_TEST(bytes_that_were_stored_into_preallocated_space_and_not_synced_are_fou
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(posix_fallocate(fd, 0, (off_t)size), 0);
-	ck_assert_uint_eq(find_behind_end(), oracle_end(&image));
+	ck_assert_uint_eq(find_nonzero_end(), oracle_end(&image));
 	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(map, MAP_FAILED);
 	map[at] = 'x';
-	ck_assert_uint_eq(find_behind_end(), at + 1);
+	ck_assert_uint_eq(find_nonzero_end(), at + 1);
 	map[size - 1] = 'x';
-	ck_assert_uint_eq(find_behind_end(), size);
+	ck_assert_uint_eq(find_nonzero_end(), size);
 	munmap(map, size);
-	ck_assert_uint_eq(find_behind_end(), size);
+	ck_assert_uint_eq(find_nonzero_end(), size);
 	close(fd);
 }
 END_TEST

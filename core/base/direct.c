@@ -49,7 +49,7 @@ static int read_back(const struct wal_io *io, int fd, const void *buf, size_t si
 
 /*
  * Never zeros first, though that would drop what the file system believes of the extent: the
- * bytes may be promised, and a cut behind the zeros would leave them in our memory alone.
+ * bytes may be promised, and a cut after the zeros would leave them in our memory alone.
  */
 static int write_through_the_cache(const struct wal_io *io, int fd, const void *buf, size_t size,
 				   off_t offset)

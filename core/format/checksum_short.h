@@ -35,7 +35,7 @@ static inline uint64_t wal_checksum_mix(const uint8_t *in, const uint8_t *secret
 /*
  * Of 17 to 128 bytes, the first 16 of which are in sum, and the others between from and end:
  * from both ends towards the middle, where the two may overlap. Of fewer than 32 others, what
- * is in front of from is read, too.
+ * is before from is read, too.
  */
 static inline uint64_t wal_checksum_rest_to_128(uint64_t sum, const uint8_t *from,
 						const uint8_t *end, uint64_t seed)

@@ -30,7 +30,7 @@ static inline uint64_t wal_mix_first(const struct wal_disk_event *event, const u
 	return wal_checksum_mix_words(low, high, XXH3_kSecret, seed);
 }
 
-/* As the library's for 129 to 240 bytes; from: behind the first 16, which are in acc. */
+/* As the library's for 129 to 240 bytes; from: after the first 16, which are in acc. */
 static inline uint64_t wal_mix_middle(uint64_t acc, const uint8_t *from, const uint8_t *end,
 				      uint64_t seed)
 {

@@ -60,7 +60,7 @@ static inline uint64_t wal_from_le64(wal_le64 v)
 #define WAL_EVENT_HEADER sizeof(struct wal_disk_event)
 #define WAL_BLOCK_HEADER sizeof(struct wal_disk_block_header)
 
-/* No log gets there; a larger id in a file is damage, and would leave no room behind it. */
+/* No log gets there; a larger id in a file is damage, and would leave no room after it. */
 #define WAL_EVENT_ID_LIMIT (UINT64_C(1) << 62)
 
 static inline uint32_t wal_block_data_size(uint32_t block_size)
@@ -103,7 +103,7 @@ bool wal_is_zero(const void *buf, size_t size);
 /* The chain that a log starts with, or starts again with after damage. */
 uint64_t wal_chain_start(const uint8_t log[16]);
 uint64_t wal_chain_restart(const uint8_t log[16], uint32_t segment_index);
-/* Does a segment with this header and META say that it begins a new chain behind damage? */
+/* Does a segment with this header and META say that it begins a new chain after damage? */
 bool wal_chain_is_restart(const uint8_t log[16], uint32_t segment_index, uint64_t prev_chain,
 			  uint32_t recovery);
 

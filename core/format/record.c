@@ -28,7 +28,7 @@ static bool flags_possible(uint32_t flags)
 	return !((flags & WAL_EVENT_PART) && (flags & WAL_EVENT_MORE));
 }
 
-/* Payload behind the EXT flag's extension: u16 length, then that many bytes of TLVs. */
+/* Payload after the EXT flag's extension: u16 length, then that many bytes of TLVs. */
 static bool skip_extension(struct wal_found *found)
 {
 	wal_le16 length;

@@ -14,7 +14,7 @@
 /* One record found in a block's data. */
 struct wal_found {
 	const struct wal_disk_event *event;
-	const uint8_t *payload; /* behind the extension, if any */
+	const uint8_t *payload; /* after the extension, if any */
 	uint32_t size;		/* of it */
 	uint32_t flags;
 	uint32_t span;
@@ -52,7 +52,7 @@ static inline bool wal_record_checksum_fits(const struct wal_found *found, uint6
 	       wal_from_le32(found->event->event_checksum);
 }
 
-/* The up to seven bytes behind length, as the top of the record's last word. */
+/* The up to seven bytes after length, as the top of the record's last word. */
 static inline bool wal_padding_is_zero(const struct wal_disk_event *event, size_t length,
 				       size_t span)
 {
@@ -73,7 +73,7 @@ enum wal_fault_kind wal_record_examine_flags(struct wal_found *found);
 
 /*
  * Flags, padding and extension of a record that was located; sets timestamp_ns, and
- * payload and size to what is behind the extension.
+ * payload and size to what is after the extension.
  * Return: NONE, EVENT_FIELD or PADDING.
  */
 static inline enum wal_fault_kind wal_record_examine(struct wal_found *found)

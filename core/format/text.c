@@ -147,7 +147,7 @@ uint32_t wal_segment_name_parse(const char *name)
 			return 0;
 		index = index * 10 + (uint64_t)(name[i] - '0');
 	}
-	/* The last index is none: there must be one behind each. */
+	/* The last index is none: there must be one after each. */
 	if (strcmp(name + 10, ".wal") != 0 || index >= UINT32_MAX)
 		return 0;
 	return (uint32_t)index;
@@ -197,7 +197,7 @@ static int parse_fraction(const char **text, uint64_t *ns)
 	return 0;
 }
 
-/* Exactly as many digits as asked, within limits; moves *text behind them. */
+/* Exactly as many digits as asked, within limits; moves *text after them. */
 static int parse_digits(const char **text, int count, int low, int high, int *value)
 {
 	const char *p = *text;

@@ -60,7 +60,7 @@ static void tell_damage(struct wal_log *log, uint32_t index, const struct wal_fa
 
 /*
  * R20, R22 or R24 in an opening before this one: recovery seals all that is whole, so what it
- * went past and is not sealed is damaged, though the segments behind it do not tell any more.
+ * went past and is not sealed is damaged, though the segments after it do not tell any more.
  */
 static void find_earlier_damage(struct wal_log *log, const struct wal_segment_reader *r)
 {

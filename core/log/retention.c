@@ -145,7 +145,7 @@ static bool is_believed(const struct retention *r, uint64_t ns)
 
 /*
  * When sealed[i] was closed, at the latest. If the clock was wrong then, that was before the first
- * one behind it was closed whose time can be right; if there is none, nobody knows: now.
+ * one after it was closed whose time can be right; if there is none, nobody knows: now.
  */
 static uint64_t closed_at_the_latest(struct retention *r, size_t i,
 				     const struct wal_segment_info *info)
@@ -320,7 +320,7 @@ static void note_removed(struct wal_log *log, const struct wal_segment_info *inf
 
 /*
  * wal.meta says first, for all of them at once, from where on the log is kept. One that cannot
- * be removed keeps those behind it. Return: how many were removed.
+ * be removed keeps those after it. Return: how many were removed.
  */
 static size_t remove_due(struct wal_log *log, const struct due *due)
 {

@@ -124,7 +124,7 @@ static int open_coordinator(struct wal_log *log, struct wal_error *error)
 }
 
 /*
- * R15: what is above D may be in the page cache alone, zeros behind the end included: if a
+ * R15: what is above D may be in the page cache alone, zeros after the end included: if a
  * recovery before this one could not sync what it wrote there, the disk has other bytes.
  */
 static int make_true(const struct wal_recovery *rec, int fd)
@@ -267,7 +267,7 @@ static int start_workers(struct wal_log *log)
 
 /*
  * Only retention moves it: a removed segment that a power loss brought back does not make
- * those behind it missing, and one that is missing stays so for who verifies.
+ * those after it missing, and one that is missing stays so for who verifies.
  */
 static uint32_t first_kept(const struct wal_recovery *rec)
 {

@@ -20,7 +20,7 @@ enum wal_step_kind {
 	WAL_STEP_REMOVE_PREPARED, /* prepared names of the list */
 	WAL_STEP_SET_ASIDE,	  /* rename to .torn-TIME */
 	WAL_STEP_SEAL,		  /* keep a copy of the tail, seal at it */
-	WAL_STEP_RESEAL,	  /* write a seal again and sync it; cut zeros behind it */
+	WAL_STEP_RESEAL,	  /* write a seal again and sync it; cut zeros after it */
 };
 
 struct wal_step {
@@ -109,7 +109,7 @@ int wal_recovery_open_segment(const struct wal_recovery *rec, uint32_t index,
 void wal_recovery_destroy(struct wal_recovery *rec);
 
 /* Return: 1 if only zeros are in the file from an offset on, or nothing; 0; -errno. */
-int wal_recovery_is_zero_behind(int fd, uint64_t at);
+int wal_recovery_is_zero_from(int fd, uint64_t at);
 
 /* One line to the operator. */
 void wal_recovery_notice(struct wal_recovery *rec, enum wal_notice_level level, const char *format,

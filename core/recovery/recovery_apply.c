@@ -106,7 +106,7 @@ static int write_copy(struct wal_recovery *rec, const struct wal_step *step, int
 	/* Sparse, and as long as the original: every byte stands at its own offset. */
 	err = rec->io->truncate(rec->io, copy, st.st_size);
 	if (!err)
-		err = copy_bytes(rec, fd, copy, step->tail.offset, step->tail.behind_end);
+		err = copy_bytes(rec, fd, copy, step->tail.offset, step->tail.nonzero_end);
 	if (!err)
 		err = rec->io->fdatasync(rec->io, copy);
 	return err;
@@ -119,7 +119,7 @@ static int keep_tail(struct wal_recovery *rec, const struct wal_step *step, cons
 	char torn[WAL_STORE_NAME_MAX];
 	int copy, err;
 
-	if (step->tail.behind_end == step->tail.offset)
+	if (step->tail.nonzero_end == step->tail.offset)
 		return 0;
 	err = wal_store_torn_name(rec->dirfd, name, io->now_ns(io), torn);
 	if (err)
@@ -137,7 +137,7 @@ static int keep_tail(struct wal_recovery *rec, const struct wal_step *step, cons
 		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
 				    "%s/%s: torn tail of %" PRIu64 " bytes behind event %" PRIu64
 				    " (%s); kept as %s",
-				    rec->path, name, step->tail.behind_end - step->tail.offset,
+				    rec->path, name, step->tail.nonzero_end - step->tail.offset,
 				    step->tail.next_event - 1, wal_fault_kind_name(step->tail.stop),
 				    torn);
 	return err;
@@ -276,7 +276,7 @@ static int complete_and_seal(struct wal_recovery *rec, const struct wal_step *st
 
 	header.block_count = step->tail.block + 1;
 	/*
-	 * Cut before the sync: what is behind the last block may be anything, and a seal
+	 * Cut before the sync: what is after the last block may be anything, and a seal
 	 * header must not be on the disk while the old length still is.
 	 */
 	if (!err)
@@ -314,7 +314,7 @@ static int seal(struct wal_recovery *rec, const struct wal_step *step, struct wa
 }
 
 /* R27, R28. Holes are not read: a file may have grown by any size. */
-int wal_recovery_is_zero_behind(int fd, uint64_t at)
+int wal_recovery_is_zero_from(int fd, uint64_t at)
 {
 	enum { CHUNK = 1 << 20 };
 	uint8_t *buf = malloc(CHUNK);
@@ -401,7 +401,7 @@ static int reseal(struct wal_recovery *rec, const struct wal_step *step, struct 
 	fd = wal_recovery_open_segment(rec, step->index, &step->file, error);
 	if (fd < 0)
 		return fd;
-	err = wal_recovery_is_zero_behind(fd, end);
+	err = wal_recovery_is_zero_from(fd, end);
 	if (err == 0)
 		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
 				    "%s/%s: has bytes behind its last block; left as it is",
@@ -465,7 +465,7 @@ int wal_recovery_apply(struct wal_recovery *rec, struct wal_error *error)
 	for (i = 0; i < rec->step_count && !err; i++) {
 		const struct wal_step *step = &rec->steps[i];
 
-		/* What was set aside must stay gone once a segment in front of it is sealed. */
+		/* What was set aside must stay gone once a segment before it is sealed. */
 		if (renamed && step->kind == WAL_STEP_SEAL)
 			err = rec->io->fsync(rec->io, rec->dirfd);
 		if (!err)

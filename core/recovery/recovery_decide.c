@@ -35,11 +35,11 @@ static bool covers(const struct wal_plan *plan, const struct wal_probe *probe)
 }
 
 /*
- * Does the durable position lie behind a segment that ends with this event, so that
+ * Does the durable position lie after a segment that ends with this event, so that
  * what comes next is not simply a torn end? D at the very start of the next one says
  * so only by its event: nothing in that one was durable, but all before it.
  */
-static bool reaches_behind(const struct wal_plan *plan, uint64_t last_event,
+static bool reaches_past(const struct wal_plan *plan, uint64_t last_event,
 			   const struct wal_probe *next)
 {
 	return covers(plan, next) || plan->rec->meta.durable.event > last_event;
@@ -100,7 +100,7 @@ static void begin_next(struct wal_plan *plan)
 	rec->next.recovery = plan->rec->bits;
 }
 
-/* Segments from here on lie behind a hole, and none of them was promised. */
+/* Segments from here on lie after a hole, and none of them was promised. */
 static int set_aside_from(struct wal_plan *plan, size_t i)
 {
 	struct wal_recovery *rec = plan->rec;
@@ -147,11 +147,11 @@ static int decide_damaged_unsealed(struct wal_plan *plan, size_t i)
 static int cut_and_seal(struct wal_plan *plan, const struct wal_probe *probe)
 {
 	struct wal_recovery *rec = plan->rec;
-	uint64_t behind = probe->tail.behind_end - probe->tail.offset;
+	uint64_t after = probe->tail.nonzero_end - probe->tail.offset;
 
-	if (behind) {
+	if (after) {
 		plan->rec->bits |= WAL_META_TAIL_DROPPED;
-		rec->next.dropped_bytes = behind;
+		rec->next.dropped_bytes = after;
 	}
 	link_to(plan, probe);
 	return wal_plan_add_step(rec, WAL_STEP_SEAL, probe);
@@ -168,7 +168,7 @@ static bool is_resumable(const struct wal_plan *plan, const struct wal_probe *pr
 	const struct wal_recovery *rec = plan->rec;
 	const struct wal_meta_record *meta = &probe->tail.meta;
 
-	return probe->tail.behind_end == probe->tail.offset &&
+	return probe->tail.nonzero_end == probe->tail.offset &&
 	       probe->info.file_bytes == meta->segment_bytes &&
 	       meta->writer_version == WAL_WRITER_VERSION &&
 	       probe->header.block_size == rec->meta.block_size &&
@@ -185,7 +185,7 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 	rec->last_unsealed = probe->index;
 	if (lacks_durable(plan, probe->next_event)) {
 		/*
-		 * Events that were durable are neither in it nor behind it: the segment that D
+		 * Events that were durable are neither in it nor after it: the segment that D
 		 * is in is gone, or this is not what it was.
 		 */
 		err = decide_damaged_unsealed(plan, i);
@@ -230,7 +230,7 @@ static int add_cut_off(struct wal_plan *plan, const struct wal_probe *probe,
 }
 
 /*
- * An unsealed segment with another behind it.
+ * An unsealed segment with another after it.
  * Return: 1 to go on with that one, 0 if all is decided, -errno.
  */
 static int decide_with_successor(struct wal_plan *plan, size_t i)
@@ -246,7 +246,7 @@ static int decide_with_successor(struct wal_plan *plan, size_t i)
 		return err ? err : 1;
 	}
 	if (!wal_plan_restarts(plan, next) &&
-	    !reaches_behind(plan, probe->next_event - 1, next)) { /* R23 */
+	    !reaches_past(plan, probe->next_event - 1, next)) { /* R23 */
 		err = set_aside_from(plan, i + 1);
 		if (!err)
 			err = cut_and_seal(plan, probe);
@@ -292,7 +292,7 @@ static int decide_seal_lost(struct wal_plan *plan, size_t i)
 		return err;
 	link_to(plan, probe);
 	if ((d->segment == probe->index && probe->tail.offset < d->offset) ||
-	    probe->tail.behind_end != probe->tail.offset) {
+	    probe->tail.nonzero_end != probe->tail.offset) {
 		plan->link.known = false;
 		err = wal_plan_prove_by_blocks(plan, probe);
 	}
@@ -355,7 +355,7 @@ static int check_link(struct wal_plan *plan, size_t i)
 		return 1;
 	}
 	if (probe->finding == FOUND_UNSEALED &&
-	    !reaches_behind(plan, plan->link.next_event - 1, probe)) { /* R30 */
+	    !reaches_past(plan, plan->link.next_event - 1, probe)) { /* R30 */
 		err = set_aside_from(plan, i);
 		begin_next(plan);
 		return err;
@@ -367,8 +367,8 @@ static int check_link(struct wal_plan *plan, size_t i)
 	return 1;
 }
 
-/* Is what should be in front of this segment gone, or not to be made out? */
-static bool stands_behind_a_hole(const struct wal_plan *plan, size_t i)
+/* Is what should be before this segment gone, or not to be made out? */
+static bool stands_after_a_hole(const struct wal_plan *plan, size_t i)
 {
 	const struct wal_probe *before;
 
@@ -392,7 +392,7 @@ static void raise_durable(struct wal_durable *d, const struct wal_durable *to)
 /*
  * What the segments themselves say of the durable position. A segment is sealed after
  * its sync and after all before it, so D is not below its end. With wal.meta lost, a
- * hole in front of a segment that is this log's counts as damage, not as torn: there is
+ * hole before a segment that is this log's counts as damage, not as torn: there is
  * nothing left to tell the two apart by, and what is set aside is lost to its readers.
  * This goes into the new wal.meta, so that another recovery finds the same.
  */
@@ -409,7 +409,7 @@ static void settle_durable(struct wal_plan *plan)
 
 		if (is_sealed(probe))
 			raise_durable(d, &end);
-		else if (!plan->rec->has_meta && stands_behind_a_hole(plan, i) &&
+		else if (!plan->rec->has_meta && stands_after_a_hole(plan, i) &&
 			 (wal_probe_has_header(probe) || probe->finding == FOUND_IO))
 			raise_durable(d, &start);
 	}

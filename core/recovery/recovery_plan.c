@@ -99,7 +99,7 @@ void wal_plan_prove(struct wal_plan *plan, uint64_t event)
 		plan->proved = event;
 }
 
-/* A new segment behind damage: above every index, ids above every id, a new chain. */
+/* A new segment after damage: above every index, ids above every id, a new chain. */
 void wal_plan_begin_again(struct wal_plan *plan)
 {
 	struct wal_recovery *rec = plan->rec;

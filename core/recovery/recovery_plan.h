@@ -28,9 +28,9 @@ struct wal_probe {
 	struct wal_tail tail; /* unsealed */
 	struct wal_segment_info info;
 	bool direct;	 /* it was read past the page cache */
-	uint64_t excess; /* sealed: bytes behind the last block */
+	uint64_t excess; /* sealed: bytes after the last block */
 	uint64_t chain;	 /* of its last block */
-	uint64_t end;	 /* offset behind its last record, as far as that is known */
+	uint64_t end;	 /* offset after its last record, as far as that is known */
 	uint64_t next_event;
 };
 

@@ -252,7 +252,7 @@ static int prove_blocks(struct wal_plan *plan, const struct wal_probe *probe, in
 	return 0;
 }
 
-/* So do records in front of a block that cannot be read. */
+/* So do records before a block that cannot be read. */
 static int prove_by_walk(struct wal_plan *plan, const struct wal_probe *probe, int fd, uint32_t bad)
 {
 	const struct wal_walk_source source = {

@@ -58,11 +58,11 @@ struct wal_segment_writer {
 
 	/* For settle(): */
 	struct wal_append_state left;  /* the end of the block before the current one */
-	struct wal_append_state group; /* in front of the last MORE/CONT group, */
+	struct wal_append_state group; /* before the last MORE/CONT group, */
 	uint64_t group_end;	       /* whose events are below this id; 0: there was none */
 	struct wal_append_point floor; /* see acknowledge() */
 	uint64_t leftover_end;	       /* up to this offset of the file there may be bytes
-					* behind the append point; 0: there are none */
+					* after the append point; 0: there are none */
 };
 
 struct wal_segment_shape {

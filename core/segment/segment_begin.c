@@ -78,7 +78,7 @@ static void touch_pages(uint8_t *from, const uint8_t *to, size_t page)
 		__atomic_fetch_or(from, 0, __ATOMIC_RELAXED);
 }
 
-/* Over the zeros behind the append point. */
+/* Over the zeros after the append point. */
 static int write_zeros(struct wal_segment_writer *w)
 {
 	w->leftover_end = w->file_bytes;
@@ -208,7 +208,7 @@ static void restore_block_headers(struct wal_segment_writer *w, const struct wal
 /* Return: 0 if appending may go on in this segment. */
 static int check_resumable(const struct wal_segment_reader *r)
 {
-	if (r->sealed || r->info.state != WAL_ACTIVE || r->tail.behind_end != r->tail.offset ||
+	if (r->sealed || r->info.state != WAL_ACTIVE || r->tail.nonzero_end != r->tail.offset ||
 	    (r->file_bytes - WAL_HEADER_AREA) % r->header.block_size != 0)
 		return -EUCLEAN;
 	return 0;

@@ -113,7 +113,7 @@ static int walk_to(struct wal_segment_reader *r, uint64_t file_bytes)
 	return wal_walk(&source, &r->tail);
 }
 
-/* R33: the disk does not give a block back. The events in front of that are there all the same. */
+/* R33: the disk does not give a block back. The events before that are there all the same. */
 static int walk(struct wal_segment_reader *r)
 {
 	int err = walk_to(r, r->file_bytes);
@@ -200,7 +200,7 @@ void wal_segment_reader_salvage(struct wal_segment_reader *r)
 	uint32_t size = r->header.block_size, block, last = 0;
 
 	if (r->sealed || r->live || r->salvaged ||
-	    (r->tail.behind_end == r->tail.offset && r->info.fault.kind != WAL_FAULT_IO))
+	    (r->tail.nonzero_end == r->tail.offset && r->info.fault.kind != WAL_FAULT_IO))
 		return;
 	for (block = r->tail.block + 1; wal_block_offset(size, block) + size <= r->file_bytes;
 	     block++) {

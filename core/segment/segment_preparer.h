@@ -53,7 +53,7 @@ int wal_segment_preparer_take(struct wal_segment_preparer *p, struct wal_segment
 /* The one that was taken last could not be used: it is the next again. Any thread. */
 void wal_segment_preparer_give_back(struct wal_segment_preparer *p,
 				    const struct wal_segment_writer *w);
-/* Its file is gone: makes it anew, and those behind it. The caller has closed it. Any thread. */
+/* Its file is gone: makes it anew, and those after it. The caller has closed it. Any thread. */
 void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t index);
 /*
  * Waits until one is ready, or until an attempt to make one has failed: after -ENOSPC

@@ -18,7 +18,7 @@ static int event_fault(struct wal_segment_reader *r, enum wal_fault_kind kind)
 	return wal_reader_fault(r, kind, r->cursor.block, offset, "event %" PRIu64, r->cursor.id);
 }
 
-/* Makes the cursor's block the loaded one. Return: 1; 0 behind the last block; -errno. */
+/* Makes the cursor's block the loaded one. Return: 1; 0 after the last block; -errno. */
 static int enter_block(struct wal_segment_reader *r)
 {
 	struct wal_cursor *cursor = &r->cursor;
@@ -143,7 +143,7 @@ static uint32_t find_block(struct wal_segment_reader *r, enum seek_key key, uint
 	return low;
 }
 
-static bool is_at_or_behind(const struct wal_event *event, enum seek_key key, uint64_t value)
+static bool is_at_or_after(const struct wal_event *event, enum seek_key key, uint64_t value)
 {
 	switch (key) {
 	case SEEK_EVENT:
@@ -166,7 +166,7 @@ static int seek(struct wal_segment_reader *r, enum seek_key key, uint64_t value)
 	do {
 		before = r->cursor;
 		found = wal_segment_reader_next(r, &event);
-	} while (found > 0 && !is_at_or_behind(&event, key, value));
+	} while (found > 0 && !is_at_or_after(&event, key, value));
 	if (found > 0)
 		r->cursor = before;
 	return found < 0 ? found : 0;
@@ -218,7 +218,7 @@ static size_t copy_whole_events(struct wal_segment_reader *r, uint8_t *buf, size
 
 /*
  * Copies payload from the cursor on. *offset is where the caller wants to go on;
- * a gap in front of the next event means that a damaged block was passed over.
+ * a gap before the next event means that a damaged block was passed over.
  */
 static int copy_payload(struct wal_segment_reader *r, uint8_t *buf, size_t size, uint64_t *offset)
 {
@@ -336,7 +336,7 @@ uint64_t wal_segment_reader_image_bytes(const struct wal_segment_reader *r)
 	return wal_block_offset(r->header.block_size, r->tail.block + 1);
 }
 
-/* The block that the last event is in; what is behind that may be half an event. */
+/* The block that the last event is in; what is after that may be half an event. */
 static ssize_t image_of_last_block(struct wal_segment_reader *r, uint8_t *buf, size_t size,
 				   uint64_t offset)
 {

@@ -21,11 +21,11 @@ struct wal_salvage {
 	bool in_block;
 	uint32_t at;	       /* in its data area */
 	uint32_t limit;	       /* records end there at the latest */
-	uint32_t next_block;   /* all in front of it was looked at */
+	uint32_t next_block;   /* all before it was looked at */
 	uint32_t upper_block;  /* the next whose header holds; 0: not looked for */
 	uint64_t next_id;      /* the lowest that the next event can have */
 	uint64_t block_end_id; /* those of this block are below */
-	uint64_t end_id;       /* those in front of upper_block are below */
+	uint64_t end_id;       /* those before upper_block are below */
 	uint64_t last_ns;
 	uint64_t until_ns;
 	uint64_t lost_bytes; /* since the last that proved itself */
@@ -46,9 +46,9 @@ struct wal_segment_reader {
 	bool sealed; /* block headers count; else the walk's result does */
 	struct wal_segment_header header;
 	struct wal_tail tail;		 /* unsealed: how far it goes */
-	struct wal_block_header *blocks; /* unsealed: blocks in front of tail.block, or NULL */
+	struct wal_block_header *blocks; /* unsealed: blocks before tail.block, or NULL */
 	uint32_t blocks_count;
-	uint32_t salvaged; /* blocks up to here can be asked for, behind the tail's; 0: none */
+	uint32_t salvaged; /* blocks up to here can be asked for, after the tail's; 0: none */
 
 	struct wal_cursor cursor;
 	struct wal_salvage salvage;

@@ -22,7 +22,7 @@
 
 /* --- what can stand in the block ----------------------------------------------------- */
 
-/* The next block behind the cursor's whose header holds: its events are later ones. */
+/* The next block after the cursor's whose header holds: its events are later ones. */
 static void find_upper_bound(struct wal_segment_reader *r)
 {
 	struct wal_salvage *s = &r->salvage;
@@ -43,7 +43,7 @@ static void find_upper_bound(struct wal_segment_reader *r)
 	s->upper_block = block;
 }
 
-/* How far ids and times have come in front of the cursor's block. */
+/* How far ids and times have come before the cursor's block. */
 static void find_lower_bound(struct wal_segment_reader *r)
 {
 	struct wal_salvage *s = &r->salvage;
@@ -146,7 +146,7 @@ static bool try_here(struct wal_segment_reader *r, struct wal_found *found, uint
 
 	if (!wal_record_locate(r->block + WAL_BLOCK_HEADER, s->at, s->limit, found))
 		return false;
-	/* The extension is behind the checksum: a copy keeps what is hashed. */
+	/* The extension is after the checksum: a copy keeps what is hashed. */
 	for (*id = s->next_id; *id <= last && s->hashed < HASHED_MAX; ++*id) {
 		struct wal_found examined = *found;
 
@@ -216,17 +216,17 @@ static void note_whole(struct wal_segment_reader *r, const struct wal_event *eve
 }
 
 /*
- * In a damaged unsealed segment the walk ended here, and bytes stand behind that place:
+ * In a damaged unsealed segment the walk ended here, and bytes stand after that place:
  * of this block they are what a block at fault is of another.
  */
 static bool is_at_torn_end(const struct wal_segment_reader *r)
 {
 	return !r->sealed && r->info.state == WAL_DAMAGED && r->cursor.block == r->tail.block &&
 	       r->cursor.entered && r->cursor.at >= r->tail.at &&
-	       r->tail.behind_end > r->tail.offset;
+	       r->tail.nonzero_end > r->tail.offset;
 }
 
-/* Where not even a byte of the block is there, none is behind it. */
+/* Where not even a byte of the block is there, none is after it. */
 static void leave_block(struct wal_segment_reader *r, bool at_end)
 {
 	if (at_end || !wal_segment_reader_skip_block(r))

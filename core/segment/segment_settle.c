@@ -56,7 +56,7 @@ static struct wal_append_state start_of_block(const struct wal_segment_writer *w
 	};
 }
 
-/* Behind the last record, or whole group, that the block has; at = 0: behind none. */
+/* After the last record, or whole group, that the block has; at = 0: after none. */
 static struct wal_append_state end_of_whole_records(const struct wal_segment_writer *w)
 {
 	struct wal_append_state now = start_of_block(w), whole = now;

@@ -128,7 +128,7 @@ static int next_block(struct wal_segment_writer *w)
 		return -EIO;
 	w->left = state_of(w);
 	w->chain = w->start.chain;
-	if (w->gathered) /* behind the append point all is zero, here too */
+	if (w->gathered) /* after the append point all is zero, here too */
 		memset(w->gathered, 0, WAL_BLOCK_HEADER + w->at);
 	wal_segment_pages_begin_block(w, w->start.index + 1);
 	if (!w->telemetry)
@@ -145,7 +145,7 @@ static int next_block(struct wal_segment_writer *w)
 #define PREFETCH_BYTES 2048
 
 /*
- * The hot path: one event at the append point. Behind the append point all is zero,
+ * The hot path: one event at the append point. After the append point all is zero,
  * so padding needs no store. Cut off at any store, the event fails its checksum.
  */
 static inline void put_event(struct wal_segment_writer *w, const uint8_t *data, uint32_t length,
@@ -265,5 +265,5 @@ void wal_segment_writer_tail(const struct wal_segment_writer *w, struct wal_tail
 		.meta = w->meta,
 		.incarnation = w->incarnation,
 	};
-	tail->behind_end = tail->offset;
+	tail->nonzero_end = tail->offset;
 }

@@ -26,7 +26,7 @@
 int wal_segment_writer_open_new(struct wal_segment_writer *w, const struct wal_io *io, int dirfd,
 				const struct wal_segment_shape *shape);
 
-/* Prefaults what is mapped behind the append point; changes no byte. Return: 0 or -errno. */
+/* Prefaults what is mapped after the append point; changes no byte. Return: 0 or -errno. */
 int wal_segment_writer_prefault(struct wal_segment_writer *w);
 
 /*
@@ -70,7 +70,7 @@ struct wal_segment_file {
  * Goes on at the end of an unsealed segment: walks to the exact append point and restores
  * block index, chain, the partly filled block and the counts. The descriptor is the writer's,
  * also on error. tail (may be NULL) gets what the walk found.
- * Return: 0; -EUCLEAN if it cannot be gone on with (sealed, cut, or bytes behind
+ * Return: 0; -EUCLEAN if it cannot be gone on with (sealed, cut, or bytes after
  * the append point that are not zero); -EBADMSG, -EIO, -ENOMEM.
  */
 int wal_segment_writer_open_existing(struct wal_segment_writer *w, const struct wal_io *io,
@@ -95,10 +95,10 @@ static inline uint32_t wal_segment_event_limit(uint32_t block_size)
 uint64_t wal_segment_hold_limit(uint32_t block_size, uint64_t file_bytes);
 size_t wal_segment_record_limit(uint32_t block_size, uint64_t file_bytes);
 
-/* Moves point behind a record of this size. Return: false if it does not fit. */
+/* Moves point after a record of this size. Return: false if it does not fit. */
 bool wal_segment_writer_reckon(const struct wal_segment_writer *w, uint32_t size,
 			       struct wal_append_point *point);
-/* Bytes of data areas behind the point. */
+/* Bytes of data areas after the point. */
 uint64_t wal_segment_writer_room(const struct wal_segment_writer *w,
 				 const struct wal_append_point *point);
 /* Room that a record of this size needs in the worst case, whatever is appended first. */
@@ -129,7 +129,7 @@ static inline bool wal_segment_writer_has_failed(const struct wal_segment_writer
 
 /*
  * No fault showed: what was appended so far is in the file, and others may have been told.
- * settle() does not go back behind it.
+ * settle() does not go back beyond it.
  */
 static inline void wal_segment_writer_acknowledge(struct wal_segment_writer *w)
 {
@@ -138,7 +138,7 @@ static inline void wal_segment_writer_acknowledge(struct wal_segment_writer *w)
 
 /*
  * After a fault: reads what the file has, and goes back to the end of the last record that
- * is whole there. What was appended behind it is not in the segment, and never will be, though
+ * is whole there. What was appended after it is not in the segment, and never will be, though
  * parts of it may be in the file, up to leftover_end: those are no records, and clear() has
  * to go before the next append. From here on events are gathered. lost_bytes gets the payload
  * of what append() took and is not there.
@@ -173,7 +173,7 @@ int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns);
 
 /*
  * Ends the writer and leaves the segment active. One that never got its final
- * name is new and empty: it is removed. Bytes behind the append point that found no space to
+ * name is new and empty: it is removed. Bytes after the append point that found no space to
  * be written over stay, and so does leftover_end. Return: 0, or the error of the sync.
  */
 int wal_segment_writer_close(struct wal_segment_writer *w, bool sync);

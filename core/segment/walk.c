@@ -15,11 +15,11 @@ struct walk {
 	uint32_t data_size;
 	uint32_t block_limit; /* whole blocks that the file can hold */
 	uint8_t *current;     /* the block that tail is in */
-	uint8_t *next;	      /* and the one behind it */
+	uint8_t *next;	      /* and the one after it */
 	uint32_t asked;	      /* the block that was read last, or could not be */
 	struct wal_tail tail;
-	struct wal_tail left;  /* as it was in front of entering the current block */
-	struct wal_tail group; /* as it was in front of an open MORE group */
+	struct wal_tail left;  /* as it was before entering the current block */
+	struct wal_tail group; /* as it was before an open MORE group */
 	bool in_group;
 };
 
@@ -202,8 +202,8 @@ static uint32_t skip_hole(const struct walk *w, uint32_t i)
 	return i + (uint32_t)(((uint64_t)data - offset) / w->block_size);
 }
 
-/* Finds the end of the last byte behind the tail that is not zero. */
-static int look_behind(struct walk *w, uint64_t *end)
+/* Finds the end of the last byte after the tail that is not zero. */
+static int find_nonzero_end(struct walk *w, uint64_t *end)
 {
 	uint32_t from = (uint32_t)WAL_BLOCK_HEADER + w->tail.at;
 	uint32_t i = w->tail.block, size;
@@ -238,7 +238,7 @@ static void drop_open_group(struct walk *w)
 }
 
 /*
- * What lies behind the tail may be an event that a daemon was writing when its block was
+ * What lies after the tail may be an event that a daemon was writing when its block was
  * read, and a group may not have been all there: read again, and see whether the walk gets
  * further.
  */
@@ -250,16 +250,16 @@ static bool is_at(const struct walk *w, uint32_t block, uint32_t at)
 }
 
 /* Is there something that no record ends, or a group without its end? */
-static int is_unfinished(struct walk *w, uint64_t *behind)
+static int is_unfinished(struct walk *w, uint64_t *after)
 {
 	uint64_t end = wal_block_offset(w->block_size, w->tail.block) + WAL_BLOCK_HEADER +
 		       w->tail.at;
-	int err = look_behind(w, behind);
+	int err = find_nonzero_end(w, after);
 
-	return err ? err : *behind != end || w->in_group;
+	return err ? err : *after != end || w->in_group;
 }
 
-static int walk_and_look(struct walk *w, uint64_t *behind)
+static int walk_and_look(struct walk *w, uint64_t *after)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	int err, idle = 0, unfinished = 0;
@@ -267,7 +267,7 @@ static int walk_and_look(struct walk *w, uint64_t *behind)
 	err = read_block(w, 0, w->current);
 	if (!err)
 		err = walk_on(w);
-	while (!err && w->tail.at > 0 && (unfinished = is_unfinished(w, behind)) > 0) {
+	while (!err && w->tail.at > 0 && (unfinished = is_unfinished(w, after)) > 0) {
 		uint32_t block = w->tail.block, at = w->tail.at;
 
 		err = read_block(w, block, w->current);
@@ -286,19 +286,19 @@ static int walk_and_look(struct walk *w, uint64_t *behind)
 
 static int walk_run(struct walk *w, struct wal_tail *tail)
 {
-	uint64_t behind = 0;
+	uint64_t after = 0;
 	int err;
 
 	w->tail.next_event = w->source->header->first_event_id;
 	w->tail.chain = w->source->header->prev_chain;
 	begin_block(&w->tail, 0);
-	err = walk_and_look(w, &behind);
+	err = walk_and_look(w, &after);
 	if (err)
 		return err;
 	drop_open_group(w);
 	w->tail.offset =
 		wal_block_offset(w->block_size, w->tail.block) + WAL_BLOCK_HEADER + w->tail.at;
-	w->tail.behind_end = behind > w->tail.offset ? behind : w->tail.offset;
+	w->tail.nonzero_end = after > w->tail.offset ? after : w->tail.offset;
 	w->tail.start.used_bytes = w->tail.at;
 	*tail = w->tail;
 	return tail->at == 0 ? -EUCLEAN : 0;

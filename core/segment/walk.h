@@ -12,7 +12,7 @@
 /* Where appending goes on, and everything a writer needs to go on there. */
 struct wal_tail {
 	uint32_t block;	 /* the block that the last record is in */
-	uint32_t at;	 /* in its data area: behind the last record */
+	uint32_t at;	 /* in its data area: after the last record */
 	uint64_t offset; /* the same in the file */
 	uint64_t next_event;
 	uint64_t payload_bytes;
@@ -22,7 +22,7 @@ struct wal_tail {
 	struct wal_block_header start; /* this block so far; its checksums are not set */
 	struct wal_meta_record meta;   /* META(SEGMENT) */
 	uint64_t incarnation;	       /* of the last META */
-	uint64_t behind_end;	  /* behind the last byte that is not zero; offset if all are */
+	uint64_t nonzero_end;	  /* after the last byte that is not zero; offset if all are */
 	enum wal_fault_kind stop; /* why the walk ended there; EVENT_FIELD at zeros too */
 };
 
@@ -37,7 +37,7 @@ struct wal_walk_source {
 };
 
 /*
- * Walks, then looks for bytes that are not zero behind the tail. Where a daemon is
+ * Walks, then looks for bytes that are not zero after the tail. Where a daemon is
  * appending meanwhile, what it appended is walked too.
  * Return: 0 (tail->event_count may be 0); -EUCLEAN if not even META(SEGMENT) is there
  * (tail->stop says why); -EIO, if tail->block cannot be read; -ENOMEM, or what block()
@@ -51,7 +51,7 @@ int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail);
  */
 static inline bool wal_tail_is_copied(const struct wal_tail *tail)
 {
-	return tail->behind_end == tail->offset || tail->stop == WAL_FAULT_EVENT_FIELD;
+	return tail->nonzero_end == tail->offset || tail->stop == WAL_FAULT_EVENT_FIELD;
 }
 
 #endif

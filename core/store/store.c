@@ -71,7 +71,7 @@ static int compare_index(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Does the name go on as the pattern says, # for a digit? Return: what is behind it, or NULL. */
+/* Does the name go on as the pattern says, # for a digit? Return: what is after it, or NULL. */
 static const char *skip_pattern(const char *name, const char *pattern)
 {
 	for (; *pattern; pattern++, name++) {

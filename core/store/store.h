@@ -83,7 +83,7 @@ int wal_store_open_to_write(const struct wal_io *io, int dirfd, const char *name
 
 /* again: 0, and the next number where that name is taken; below WAL_NAMES_TRIED. */
 void wal_store_prepared_name(uint32_t index, unsigned again, char name[WAL_NAME_MAX]);
-/* NAME.torn-TIME, with a number behind it if that is taken. Return: 0 or -errno. */
+/* NAME.torn-TIME, with a number after it if that is taken. Return: 0 or -errno. */
 int wal_store_torn_name(int dirfd, const char *name, uint64_t now_ns,
 			char torn[WAL_STORE_NAME_MAX]);
 

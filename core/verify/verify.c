@@ -2,7 +2,7 @@
 /*
  * Every layer of a segment, each with its own words: header area, block header,
  * chained checksum, block checksum, events, padding, counts. Damage in one block
- * does not hide what is behind it.
+ * does not hide what is after it.
  */
 #include "core/verify/verify.h"
 
@@ -89,10 +89,10 @@ bool wal_verify_tail(const struct wal_verify_options *options, struct wal_verify
 				  .block = tail->block,
 				  .offset = tail->offset};
 
-	if (tail->behind_end == tail->offset)
+	if (tail->nonzero_end == tail->offset)
 		return false;
 	snprintf(fault.detail, sizeof(fault.detail),
-		 "%" PRIu64 " bytes behind event %" PRIu64 ": %s", tail->behind_end - tail->offset,
+		 "%" PRIu64 " bytes behind event %" PRIu64 ": %s", tail->nonzero_end - tail->offset,
 		 tail->next_event - 1, wal_fault_kind_name(tail->stop));
 	wal_verify_report(options, result, name, &fault);
 	return true;
@@ -247,7 +247,7 @@ static void check_data(struct verifier *v, uint32_t block)
 }
 
 /*
- * A block that is sound by itself: it is, too, behind what came before it?
+ * A block that is sound by itself: it is, too, after what came before it?
  * Return: false if its events must be looked at one by one to say what is wrong.
  */
 static bool add_sound_block(struct verifier *v, const struct wal_block_sum *sum)
@@ -460,9 +460,9 @@ int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 	err = wal_verify_open(&r, dirfd, name, index, options, result);
 	if (err)
 		return err < 0 ? err : 0;
-	/* Beside a daemon, what is behind the last event is one that is being appended. */
-	if (!r->sealed && r->tail.behind_end != r->tail.offset && is_held(dirfd, name))
-		r->tail.behind_end = r->tail.offset;
+	/* Beside a daemon, what is after the last event is one that is being appended. */
+	if (!r->sealed && r->tail.nonzero_end != r->tail.offset && is_held(dirfd, name))
+		r->tail.nonzero_end = r->tail.offset;
 	progress.total_bytes = r->file_bytes;
 	err = wal_verify_reader(r, name, options, result, &progress);
 	wal_segment_reader_close(r);

@@ -21,7 +21,7 @@ int wal_verify_reader(struct wal_segment_reader *reader, const char *name,
 		      const struct wal_verify_options *options, struct wal_verify_result *result,
 		      struct wal_verify_progress *progress);
 
-/* Bytes behind the last event of an unsealed segment, as its fault. Return: whether any are. */
+/* Bytes after the last event of an unsealed segment, as its fault. Return: whether any are. */
 bool wal_verify_tail(const struct wal_verify_options *options, struct wal_verify_result *result,
 		     const char *name, uint32_t index, const struct wal_tail *tail);
 /* Counts bytes that are done with. Return: 0; -ECANCELED if the caller does not go on. */

@@ -5,12 +5,12 @@
 
 #include "core/format/record.h"
 
-/* What a sound block says; the block before it and the one behind must fit this. */
+/* What a sound block says; the block before it and the one after must fit this. */
 struct wal_block_sum {
 	struct wal_block_header header;
 	uint64_t payload_bytes;
 	uint64_t last_ns; /* of its last record */
-	bool begins_with_meta; /* in front of its events, if any */
+	bool begins_with_meta; /* before its events, if any */
 	bool has_events;  /* or META alone */
 	bool continues;	  /* its first event is CONT */
 	bool goes_on;	  /* its last event is MORE */
@@ -18,7 +18,7 @@ struct wal_block_sum {
 
 /*
  * Does the block pass every check that needs no other block: header, block checksum,
- * each record, counts, zeros behind them? It does not say what is wrong: for that the
+ * each record, counts, zeros after them? It does not say what is wrong: for that the
  * block is looked at again, in order. Touches no state: any thread.
  */
 bool wal_block_is_sound(const uint8_t *block, const struct wal_segment_header *segment,

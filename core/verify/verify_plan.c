@@ -58,7 +58,7 @@ static const struct wal_fault *find_damage(const struct wal_store_plan *p, uint3
 	return NULL;
 }
 
-/* Bytes behind its events that recovery cuts off an unsealed one. */
+/* Bytes after its events that recovery cuts off an unsealed one. */
 static uint64_t torn_bytes(const struct wal_store_plan *p, const struct wal_probe *probe)
 {
 	if (probe->finding != FOUND_UNSEALED || !is_step(p, WAL_STEP_SEAL, probe->index))
@@ -66,7 +66,7 @@ static uint64_t torn_bytes(const struct wal_store_plan *p, const struct wal_prob
 	/* Beside a daemon that is an append on its way. */
 	if (p->view.held && probe->index == wal_store_list_last(&p->rec.list))
 		return 0;
-	return probe->tail.behind_end - probe->tail.offset;
+	return probe->tail.nonzero_end - probe->tail.offset;
 }
 
 /* R27: is all that is too much zero? R28: something else is there. */
@@ -80,7 +80,7 @@ static bool excess_is_zero(const struct wal_store_plan *p, const struct wal_prob
 	fd = openat(p->rec.dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	zero = wal_recovery_is_zero_behind(fd, probe->info.file_bytes) > 0;
+	zero = wal_recovery_is_zero_from(fd, probe->info.file_bytes) > 0;
 	close(fd);
 	return zero;
 }
@@ -99,7 +99,7 @@ static void tell_set_aside(const struct wal_probe *probe, struct wal_fault *faul
 		 why[0] ? "; " : "");
 }
 
-/* R17: bytes behind the last event, none of them promised. */
+/* R17: bytes after the last event, none of them promised. */
 static void tell_torn(const struct wal_probe *probe, uint64_t torn, struct wal_fault *fault)
 {
 	const struct wal_tail *tail = &probe->tail;

@@ -97,7 +97,7 @@ static bool check_given(struct store_check *c, const struct wal_segment_info *in
 }
 
 /*
- * A new chain behind a segment with nothing wrong in it: recovery missed something there, if it
+ * A new chain after a segment with nothing wrong in it: recovery missed something there, if it
  * did not only go on above ids that had been given twice. It seals what it finds whole.
  */
 static void check_restart(struct store_check *c, const struct wal_segment_info *info)

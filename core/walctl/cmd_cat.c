@@ -22,7 +22,7 @@ struct cat {
 	enum status worst;
 };
 
-/* What the segment that was looked at means for the ones behind it. */
+/* What the segment that was looked at means for the ones after it. */
 enum next { NEXT_SEGMENT, NEXT_NONE };
 
 /* Return: false if stdout takes no more. */
@@ -67,7 +67,7 @@ static void report_gap(struct cat *cat, const struct target *target, struct gap 
 	cat->worst = worse(cat->worst, STATUS_DAMAGED);
 }
 
-/* Events of a segment that is there, up to the one in front of next_id. */
+/* Events of a segment that is there, up to the one before next_id. */
 static void report_left_out(struct cat *cat, const char *file, uint64_t next_id)
 {
 	struct gap gap = {.first = cat->sequence.next_id, .last = next_id - 1};
@@ -128,7 +128,7 @@ static int first_event(struct cat *cat, const struct source *source, struct wal_
 	return next_event(cat, source->reader, event, damaged);
 }
 
-/* Reports what is wrong. Return: whether there is anything behind it. */
+/* Reports what is wrong. Return: whether there is anything after it. */
 static bool pass_damage(struct cat *cat, const struct source *source, int error)
 {
 	const struct wal_segment_info *info = source->info;
@@ -164,7 +164,7 @@ static enum step take_event(struct cat *cat, const struct source *source,
 	cat->printed = true;
 	if (!put_event(cat, event, damaged))
 		return STEP_END;
-	return event->id == cat->to ? STEP_END : STEP_ON; /* what is behind it is not wanted */
+	return event->id == cat->to ? STEP_END : STEP_ON; /* what is after it is not wanted */
 }
 
 static enum step cat_events(struct cat *cat, const struct source *source)
@@ -189,7 +189,7 @@ static enum step cat_events(struct cat *cat, const struct source *source)
 }
 
 /*
- * Behind its end the last segment has events of the log only if it is damaged, as the next
+ * After its end the last segment has events of the log only if it is damaged, as the next
  * mount will find; for a file that is given alone nothing tells.
  */
 static void salvage_end(const struct cat *cat, const struct source *source)
@@ -289,7 +289,7 @@ static bool first_id(const struct target *target, size_t n, uint64_t *id)
 	return !result;
 }
 
-/* The last segment that starts at or in front of an id; those between that and the
+/* The last segment that starts at or before an id; those between that and the
  * event, if any, are damaged. */
 static size_t find_segment(const struct target *target, uint64_t id)
 {
@@ -326,7 +326,7 @@ static void cat_path(struct cat *cat, const char *path)
 	sequence_begin(&cat->sequence, &target);
 	if (cat->from > 1)
 		n = find_segment(&target, cat->from);
-	if (n > 0) /* it begins at or in front of what is wanted */
+	if (n > 0) /* it begins at or before what is wanted */
 		cat->sequence = (struct sequence){0};
 	while (n < target.count && cat_nth(cat, &target, n) == NEXT_SEGMENT && !output_failed())
 		n++;

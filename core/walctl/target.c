@@ -190,7 +190,7 @@ enum status target_add_active(struct target *target)
 		return STATUS_SOUND;
 	result = wal_segment_reader_open(NULL, target->dirfd, ACTIVE_FILE, 0, 0, &target->active,
 					 &fault);
-	wal_store_info_destroy(&target->info); /* the list behind it: nothing is between them */
+	wal_store_info_destroy(&target->info); /* the list after it: nothing is between them */
 	target->count = 0;
 	status = list_segments(target);
 	if (status != STATUS_SOUND)
@@ -343,7 +343,7 @@ static bool is_chained(const struct target *target, size_t n, struct wal_segment
 	for (;;) {
 		if (direction < 0 && wal_segment_begins_chain(target->log, &info))
 			return true;
-		n += (size_t)direction; /* in front of the first is behind the last */
+		n += (size_t)direction; /* before the first is after the last */
 		if (n >= target->count || !read_info(target, n, &next))
 			return false;
 		if (direction < 0 ? next.index + 1 != info.index || next.chain != info.prev_chain

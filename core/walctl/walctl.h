@@ -41,7 +41,7 @@ void put_text(FILE *stream, const char *text);
 /* "FILE: block 17, offset 1118208: chained checksum mismatch: detail", no newline. */
 void put_fault(FILE *stream, const char *file, const struct wal_fault *fault);
 
-/* "walctl: FILE: ..." on stderr, behind all that stdout was given. */
+/* "walctl: FILE: ..." on stderr, after all that stdout was given. */
 void complain(const char *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same for an errno (positive), with the way out where one is known. */
 void complain_errno(const char *file, int error);
@@ -135,7 +135,7 @@ enum status target_open(struct target *target, const char *path);
 void target_close(struct target *target);
 const char *target_kind_name(enum target_kind kind);
 /*
- * Of a mount the active segment as it is at this moment, behind its sealed ones. That of an
+ * Of a mount the active segment as it is at this moment, after its sealed ones. That of an
  * older walfs does not show it: a note on stderr says so. Return: the status that it means.
  */
 enum status target_add_active(struct target *target);
@@ -166,7 +166,7 @@ uint32_t target_index(const struct target *target);
 
 /* What it sets aside is taken off the list of segments: it is no part of the log. */
 void outlook_read(struct target *target);
-/* If it is unsealed: is the n-th damaged, so that what is whole behind its end is of the log? */
+/* If it is unsealed: is the n-th damaged, so that what is whole after its end is of the log? */
 bool outlook_salvages(const struct target *target, size_t n);
 /* What it finds wrong with a segment that shows nothing wrong itself. Return: whether it does. */
 bool outlook_fault(const struct target *target, const struct wal_segment_info *info,
@@ -199,18 +199,18 @@ struct sequence {
 void sequence_begin(struct sequence *sequence, const struct target *target);
 /* To be told of each file in order. */
 void sequence_file(struct sequence *sequence, uint32_t index);
-/* The next event there is has this id. Return: whether something in front of it is missing. */
+/* The next event there is has this id. Return: whether something before it is missing. */
 bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *gap);
 #define REPEAT_TEXT 128
 /*
  * Does the segment that comes next begin with an event that there was before? Then text is
- * "begins with event 17, events up to 20 are in front of it".
+ * "begins with event 17, events up to 20 are before it".
  */
 bool sequence_repeats(const struct sequence *sequence, uint64_t first_event,
 		      char text[REPEAT_TEXT]);
 /* What the segment there has is not known. */
 void sequence_lost(struct sequence *sequence);
-/* Behind the last segment: up to the durable position. Return: likewise. */
+/* After the last segment: up to the durable position. Return: likewise. */
 bool sequence_end(struct sequence *sequence, const struct target *target, struct gap *gap);
 
 #define GAP_EVENTS_TEXT 64

@@ -35,7 +35,7 @@ typedef struct { uint64_t raw; } wal_le64;
 #define WAL_SEGMENT_SIZE_MAX (UINT64_C(1) << 32)
 #define WAL_FIRST_EVENT_ID UINT64_C(1)
 #define WAL_FIRST_SEGMENT_INDEX 1u
-#define WAL_LAST_SEGMENT_INDEX 4294967294u /* there is one behind each */
+#define WAL_LAST_SEGMENT_INDEX 4294967294u /* there is one after each */
 
 #define WAL_SEGMENT_MAGIC "WALS"
 #define WAL_STATE_ACTIVE 1u
@@ -90,7 +90,7 @@ struct wal_disk_event {
 #define WAL_EVENT_FLAGS_KNOWN \
 	(WAL_EVENT_MORE | WAL_EVENT_CONT | WAL_EVENT_PART | WAL_EVENT_EXT | WAL_EVENT_META)
 
-/* What a META record starts with. length counts the bytes behind this head. */
+/* What a META record starts with. length counts the bytes after this head. */
 struct wal_disk_meta_head {
 	wal_le16 kind;
 	wal_le16 length;
@@ -103,7 +103,7 @@ struct wal_disk_meta_head {
 #define WAL_META_TAIL_DROPPED 0x02u    /* recovery cut a torn tail off the segment before */
 #define WAL_META_CLOCK_STEPPED 0x04u   /* the clock went back in the segment before */
 #define WAL_META_POSITION_LOST 0x08u   /* wal.meta was missing or unreadable */
-#define WAL_META_SEGMENTS_DROPPED 0x10u /* whole segments behind a hole were set aside */
+#define WAL_META_SEGMENTS_DROPPED 0x10u /* whole segments after a hole were set aside */
 
 /* The data of both kinds, head included. */
 struct wal_disk_meta_record {

@@ -80,7 +80,7 @@ enum wal_fault_kind {
 	WAL_FAULT_IO,		   /* could not be read */
 	WAL_FAULT_NOT_A_FILE,	   /* a directory, link, FIFO ... with a segment's name */
 	WAL_FAULT_TOO_SHORT,	   /* the file ends before its data */
-	WAL_FAULT_TOO_LONG,	   /* bytes behind the last block of a sealed segment */
+	WAL_FAULT_TOO_LONG,	   /* bytes after the last block of a sealed segment */
 	WAL_FAULT_MAGIC,	   /* not a segment */
 	WAL_FAULT_VERSION,	   /* newer format or unknown feature */
 	WAL_FAULT_HEADER_CHECKSUM, /* segment header */
@@ -99,7 +99,7 @@ enum wal_fault_kind {
 	WAL_FAULT_PADDING,	   /* padding, or the rest of a block, is not zero */
 	WAL_FAULT_COUNT,	   /* counts of header, blocks and events disagree */
 	WAL_FAULT_META,		   /* the first record is not META(SEGMENT), or is malformed */
-	WAL_FAULT_TAIL,		   /* unsealed: bytes behind the last whole event */
+	WAL_FAULT_TAIL,		   /* unsealed: bytes after the last whole event */
 	WAL_FAULT_MISSING,	   /* store: a segment is missing */
 	WAL_FAULT_SEQUENCE,	   /* store: does not continue the segment before */
 	WAL_FAULT_OTHER_LOG,	   /* store: belongs to another log */
@@ -179,7 +179,7 @@ struct wal_event {
 #define WAL_RECOVERY_TAIL_DROPPED 0x02u	    /* a torn tail was cut off the segment before */
 #define WAL_RECOVERY_CLOCK_STEPPED 0x04u    /* the clock went back in the segment before */
 #define WAL_RECOVERY_POSITION_LOST 0x08u    /* wal.meta was missing or unreadable */
-#define WAL_RECOVERY_SEGMENTS_DROPPED 0x10u /* whole segments behind a hole were set aside */
+#define WAL_RECOVERY_SEGMENTS_DROPPED 0x10u /* whole segments after a hole were set aside */
 
 enum wal_state { WAL_ACTIVE, WAL_SEALING, WAL_SEALED, WAL_DAMAGED };
 
@@ -301,7 +301,7 @@ int wal_segment_reader_next(struct wal_segment_reader *reader, struct wal_event 
 
 /*
  * For an unsealed segment that is known to be damaged (recovery declared it, or a later
- * segment follows it): whole blocks behind the hole can be read, too. Of a merely torn
+ * segment follows it): whole blocks after the hole can be read, too. Of a merely torn
  * tail they are no part of the log, so this is never the default. The info is that of
  * all that can be read, and its state WAL_DAMAGED. Blocks that cannot be read are passed
  * over. No effect on others.
@@ -309,7 +309,7 @@ int wal_segment_reader_next(struct wal_segment_reader *reader, struct wal_event 
 void wal_segment_reader_salvage(struct wal_segment_reader *reader);
 
 /*
- * After next() failed: makes it go on with the block behind the one at fault.
+ * After next() failed: makes it go on with the block after the one at fault.
  * Return: 1; 0 if there is none.
  */
 int wal_segment_reader_skip_block(struct wal_segment_reader *reader);
@@ -343,7 +343,7 @@ int wal_segment_reader_seek_payload(struct wal_segment_reader *reader, uint64_t 
 /*
  * Payload bytes, one event's after the other, from offset; quick when offset
  * goes on where the last call ended.
- * Return: bytes (short only at the end, or in front of a bad block); -EBADMSG, -EUCLEAN, -EIO.
+ * Return: bytes (short only at the end, or before a bad block); -EBADMSG, -EUCLEAN, -EIO.
  */
 ssize_t wal_segment_reader_payload(struct wal_segment_reader *reader, void *buf, size_t size,
 				   uint64_t offset);
@@ -351,14 +351,14 @@ ssize_t wal_segment_reader_payload(struct wal_segment_reader *reader, void *buf,
 /*
  * The file's own bytes. Of a sealed or damaged segment only blocks that pass
  * their checks (or hold nothing but zeros) are returned.
- * Return: bytes (short only at the end, or in front of a bad block); -EBADMSG, -EUCLEAN, -EIO.
+ * Return: bytes (short only at the end, or before a bad block); -EBADMSG, -EUCLEAN, -EIO.
  */
 ssize_t wal_segment_reader_raw(struct wal_segment_reader *reader, void *buf, size_t size,
 			       uint64_t offset);
 
 /*
  * The same for a copy of the segment as far as this reader knows it: of an unsealed one the
- * blocks up to the last event, and zeros behind that. It is a segment file that holds these
+ * blocks up to the last event, and zeros after that. It is a segment file that holds these
  * events and no torn tail, whatever is appended meanwhile; a sealed one is itself.
  * image_bytes(): its size. Return: as raw().
  */
@@ -431,7 +431,7 @@ struct wal_verify_result {
 /*
  * Every layer of one segment: header area, block headers, block and chained
  * checksums, every event, padding, counts. An unsealed segment is checked up to
- * its last whole event; bytes behind that are WAL_FAULT_TAIL, unless a daemon that holds the
+ * its last whole event; bytes after that are WAL_FAULT_TAIL, unless a daemon that holds the
  * store may be appending them.
  * Return: 0 if it could be looked at (result->faults says how it is; a block that cannot
  * be read is WAL_FAULT_IO); -ENOENT, -EACCES, -ENOMEM, -ECANCELED if it could not; -EMEDIUMTYPE
@@ -491,7 +491,7 @@ bool wal_store_is_retired(int dirfd, uint32_t index);
 
 /* What the next opening for writing does about a segment that it does not take as it is. */
 enum wal_fate {
-	WAL_FATE_CUT,	    /* bytes behind its events are cut off */
+	WAL_FATE_CUT,	    /* bytes after its events are cut off */
 	WAL_FATE_SET_ASIDE, /* it is renamed, and no part of the log */
 	WAL_FATE_DAMAGED,   /* it stays as it is; what is whole in it can be read */
 	WAL_FATE_REBUILT,   /* wal.meta: from the segments, or from its other slot */
