@@ -157,7 +157,7 @@ HELPER_OBJ := $(call object,$(HELPER_SRC))
 BENCH_OBJ := $(call object,$(BENCH_SRC) $(BENCH_SHARED) $(PEER_SRC))
 FUZZ_WITH := $(CORE_SRC) $(wildcard tests/oracle*.c)
 # What one of them has besides, from outside core.
-FUZZ_WITH_options := $(wildcard fs/options.c fs/values.c)
+FUZZ_WITH_options := fs/command_line.c fs/help.c fs/options.c fs/values.c
 FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(FUZZ_WITH) $(FUZZ_WITH_options) $(FUZZ_SRC))
 
 LIBWAL := $(if $(CORE_SRC),$(BUILD)/libwal.a)

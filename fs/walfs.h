@@ -33,7 +33,7 @@
 
 struct walfs;
 
-/* --- options.c ------------------------------------------------------------ */
+/* --- command_line.c, options.c -------------------------------------------- */
 
 enum walfs_sync { WALFS_SYNC_NONE, WALFS_SYNC_INTERVAL, WALFS_SYNC_ALWAYS };
 

@@ -48,6 +48,41 @@ case_errors_reach_the_terminal_and_the_exit_status() {
 	"$walfs" -V | grep -q 'walfs [0-9]'
 }
 
+# defaults_of_help: "option=value" of each default that is a value, as --help says.
+defaults_of_help() {
+	"$walfs" --help | awk '
+		function end() {
+			if (name && match(text, /\(default: [^)]*\)/)) {
+				value = substr(text, RSTART + 10, RLENGTH - 11)
+				sub(/.*new: /, "", value)
+				if (value !~ /never|keep all|yours/) print name value
+			}
+			name = text = ""
+		}
+		/^(  [^ ]|[^ ]|$)/ { end() }
+		/^  [a-z_]+=/ { match($1, /^[a-z_]+=/); name = substr($1, 1, RLENGTH) }
+		name { text = text " " $0; gsub(/ +/, " ", text) }
+		END { end() }'
+}
+
+case_the_defaults_that_help_names_are_those_in_force() {
+	local options
+	"$walfs" --help >"$dir/help"
+	[ "$(awk 'length($0) > 80' "$dir/help" | wc -l)" -eq 0 ]
+	options=$(defaults_of_help | paste -sd ,)
+	same defaults "$(tr , '\n' <<<"$options" | wc -l)" 9
+	"$walfs" "$store" "$mnt"
+	jq -S .options "$mnt/.walfs/status" >"$dir/without"
+	fusermount3 -u "$mnt"
+	flock -w 20 "$store" true
+	rm -r "$store"
+	"$walfs" -o "$options" "$store" "$mnt"
+	jq -S .options "$mnt/.walfs/status" >"$dir/with"
+	fusermount3 -u "$mnt"
+	flock -w 20 "$store" true
+	diff "$dir/without" "$dir/with"
+}
+
 case_a_store_that_is_held_is_refused_and_names_the_holder() {
 	mount_log
 	mkdir "$dir/other"
