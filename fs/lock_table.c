@@ -272,8 +272,8 @@ static void stir(struct walfs_lock_table *table, struct walfs_lock_space *space)
 struct change {
 	const struct walfs_lock_wish *wish;
 	struct holder *holder;
-	uint64_t start, end; /* what the new one has in the end */
-	struct lock *new, *spare;
+	uint64_t start, end; /* what the added one has in the end */
+	struct lock *added, *spare;
 };
 
 /* Return: the owner's first lock from `from` on that the wish overlaps or touches. */
@@ -363,7 +363,7 @@ static void absorb(struct walfs_lock_table *table, struct change *change, struct
 static void make_change(struct walfs_lock_table *table, struct change *change)
 {
 	const struct walfs_lock_wish *wish = change->wish;
-	struct lock *lock, *new = change->new;
+	struct lock *lock, *added = change->added;
 	uint64_t from = 0;
 
 	while ((lock = next_touched(change, from)) != NULL) {
@@ -377,8 +377,8 @@ static void make_change(struct walfs_lock_table *table, struct change *change)
 	}
 	if (wish->type == F_UNLCK)
 		return;
-	change->new = NULL;
-	add(table, new, wish->handle, change->start, change->end);
+	change->added = NULL;
+	add(table, added, wish->handle, change->start, change->end);
 }
 
 /* Nothing is in the way. The holder may be left with nothing. */
@@ -390,13 +390,13 @@ static int apply(struct walfs_lock_table *table, const struct walfs_lock_wish *w
 	struct walfs_lock_user *user = make_user(table, wish->uid);
 	int error = -ENOLCK;
 
-	change.new = malloc(sizeof(*change.new));
+	change.added = malloc(sizeof(*change.added));
 	change.spare = malloc(sizeof(*change.spare));
-	if (user && change.new && change.spare && !is_too_many(&change, user)) {
-		change.new->holder = holder;
-		change.new->user = user;
-		change.new->type = wish->type;
-		change.new->pid = wish->pid;
+	if (user && change.added && change.spare && !is_too_many(&change, user)) {
+		change.added->holder = holder;
+		change.added->user = user;
+		change.added->type = wish->type;
+		change.added->pid = wish->pid;
 		user->count++; /* so that it stays, if all of its locks are replaced */
 		make_change(table, &change);
 		user->count--;
@@ -404,7 +404,7 @@ static int apply(struct walfs_lock_table *table, const struct walfs_lock_wish *w
 	}
 	if (user)
 		put_user(table, user);
-	free(change.new);
+	free(change.added);
 	free(change.spare);
 	return error;
 }

@@ -154,7 +154,8 @@ void walfs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, stru
 void walfs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 {
 	struct walfs_lock_table *table = &walfs_of(req)->locks.table;
-	struct walfs_lock_wish held, wish = {
+	struct walfs_lock_wish held;
+	struct walfs_lock_wish wish = {
 		.file = file_of(ino),
 		.flock = true,
 		.type = op & LOCK_EX   ? F_WRLCK

@@ -289,6 +289,7 @@ START_TEST(a_block_header_is_a_pure_function_of_its_records)
 }
 END_TEST
 
+/* clang-format off */
 static const struct {
 	uint32_t offset;
 	uint32_t size;
@@ -309,6 +310,7 @@ static const struct {
 	{28, 4, UINT32_MAX - 7, WAL_FAULT_BLOCK_FIELD},
 	{28, 4, 4032, WAL_FAULT_NONE},
 };
+/* clang-format on */
 
 START_TEST(a_block_header_with_an_impossible_field_is_refused)
 {
