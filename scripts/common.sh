@@ -8,6 +8,9 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # Programs of the system that an ordinary user's PATH may lack.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
+# shellcheck source=tests/mount/wait_until.sh
+source "$top/tests/mount/wait_until.sh"
+
 say() { printf '%s\n' "$*"; }
 
 die() {

@@ -255,18 +255,12 @@ static bool log_is_whole(struct run *run, const char *what)
 }
 
 /* What waited for space is tried again by and by: wal.meta after half a second. */
-static void wait_for_space(struct run *run)
+static bool has_space(struct run *run)
 {
 	struct wal_stats stats;
-	int tries;
 
 	wal_log_stats(run->log, &stats);
-	for (tries = 0; stats.no_space; tries++) {
-		if (tries > 100000)
-			crash_die("the log does not see that there is space");
-		usleep(100);
-		wal_log_stats(run->log, &stats);
-	}
+	return !stats.no_space;
 }
 
 /* The disk is full from one such call on, until an append said so; then there is space. */
@@ -306,7 +300,7 @@ static bool fill_the_disk(uint64_t at, const struct fault *full, uint64_t seed, 
 			crash_fail("%s, call %" PRIu64 ": with space again: %s", what, at,
 				   strerror(-err));
 	}
-	wait_for_space(&run);
+	run_wait_until(&run, has_space, "the log sees that there is space");
 	log_is_whole(&run, what);
 	if (run_close(&run))
 		crash_fail("%s, call %" PRIu64 ": does not close", what, at);

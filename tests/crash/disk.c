@@ -307,6 +307,7 @@ static void hold_up(struct disk *disk)
 	rng.state = wal_io_system.now_ns(&wal_io_system);
 	us = rng_below(&rng, 2 * disk->delay_us);
 	if (us > disk->delay_us)
+		/* the delay of a slow disk */
 		usleep((useconds_t)(us - disk->delay_us));
 }
 

@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/store/meta_store.h"
+
+#define WAIT_SECONDS 60 /* machines are loaded: for what never comes */
 
 /* --- points ------------------------------------------------------------------ */
 
@@ -135,15 +138,21 @@ static bool is_idle(struct run *run)
 		 stats.sealed_segments <= run->options.keep_segments + stats.damaged_segments));
 }
 
+void run_wait_until(struct run *run, bool (*is_so)(struct run *run), const char *what)
+{
+	const time_t end = time(NULL) + WAIT_SECONDS;
+
+	while (!is_so(run)) {
+		if (time(NULL) > end)
+			crash_die("waited for %d seconds for this: %s", WAIT_SECONDS, what);
+		usleep(50); /* the poll interval */
+	}
+}
+
 void run_wait_idle(struct run *run)
 {
-	int tries;
-
-	for (tries = 0; run->log && !is_idle(run); tries++) {
-		if (tries > 20000)
-			crash_die("the log does not come to rest");
-		usleep(50);
-	}
+	if (run->log)
+		run_wait_until(run, is_idle, "the log comes to rest");
 }
 
 int run_open(struct run *run)

@@ -47,6 +47,8 @@ int run_append_some(struct run *run, size_t count, uint32_t size);
 int run_append_held(struct run *run, uint32_t size);
 int run_sync(struct run *run);
 int run_rotate(struct run *run);
+/* Waits for what the log's threads do; ends the program if it does not come. */
+void run_wait_until(struct run *run, bool (*is_so)(struct run *run), const char *what);
 void run_wait_idle(struct run *run);
 
 /*

@@ -4,6 +4,9 @@
 #
 # What cases use.
 
+# shellcheck source=tests/mount/wait_until.sh
+source "$(dirname "${BASH_SOURCE[0]}")/wait_until.sh"
+
 # $top: of this run; $dir: of this case; $store and $mnt: the usual places in it.
 store_and_mount() {
 	store=$dir/store
@@ -26,18 +29,16 @@ remembered() { tail -n "$1" "$dir/pids" | cut -d' ' -f1; }
 # mount_log [OPTIONS [STORE [MOUNTPOINT]]]: in the foreground, so that $daemon and
 # its messages ($log) are at hand.
 mount_log() {
-	local options=segment_size=1M${1:+,$1} at=${3:-$mnt} i
+	local options=segment_size=1M${1:+,$1} at=${3:-$mnt}
 	"$walfs" -f "${2:-$store}" "$at" -o "$options" 2>>"$log" &
 	daemon=$!
 	remember "$daemon"
-	for ((i = 0; i < 1500; i++)); do
-		[ ! -e "$at/current" ] || return 0
-		kill -0 "$daemon" 2>/dev/null || break
-		sleep 0.02
-	done
+	if wait_until mounted_or_ended "$at" && [ -e "$at/current" ]; then return 0; fi
 	echo "walfs did not mount:" && cat "$log"
 	return 1
 }
+
+mounted_or_ended() { [ -e "$1/current" ] || ! kill -0 "$daemon"; }
 
 unmount_log() {
 	fusermount3 -u "$mnt"
@@ -83,17 +84,6 @@ refuses() {
 	said=$("$@" 2>&1) || status=$?
 	[ "$status" -ne 0 ] || { echo "$* succeeded" && return 1; }
 	grep -qE -e "$expected" <<<"$said" || { echo "$* said: $said; expected: $expected" && return 1; }
-}
-
-# soon COMMAND...: succeeds within a few seconds.
-soon() {
-	local i seconds=${soon_seconds:-5}
-	for ((i = 0; i < seconds * 50; i++)); do
-		! "$@" >/dev/null 2>&1 || return 0
-		sleep 0.02
-	done
-	echo "not within $seconds seconds: $*"
-	return 1
 }
 
 # What a case leaves mounted has to end well too, and nothing may have been found

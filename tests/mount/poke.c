@@ -385,6 +385,21 @@ static int set_lock(int fd, int cmd, short type, off_t start, off_t length)
 	return fcntl(fd, cmd, &lock);
 }
 
+/* As set_lock(), of a lock that its holder is giving up. */
+static int set_lock_once_free(int fd, int cmd, short type, off_t start, off_t length)
+{
+	int tries;
+
+	for (tries = 0; tries < 6000; tries++) {
+		if (set_lock(fd, cmd, type, start, length) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		usleep(10000); /* the poll interval */
+	}
+	return -1;
+}
+
 /* In a child, because a process does not get in its own way. Prints and exits. */
 static void try_in_child(const char *path, off_t start, off_t length)
 {
@@ -435,8 +450,8 @@ static int cmd_ofd_locks(char **arg)
 	say(set_lock(one, F_OFD_SETLK, F_WRLCK, 0, 0));
 	say(set_lock(two, F_OFD_SETLK, F_WRLCK, 0, 0));
 	close(one);
-	usleep(200000); /* the release is not waited for by close() */
-	say(set_lock(two, F_OFD_SETLK, F_WRLCK, 0, 0));
+	/* the release is not waited for by close() */
+	say(set_lock_once_free(two, F_OFD_SETLK, F_WRLCK, 0, 0));
 	return 0;
 }
 
@@ -478,7 +493,7 @@ static int cmd_deadlock(char **arg)
 	}
 	if (read(ready[0], &byte, 1) != 1)
 		die("pipe");
-	usleep(200000);
+	usleep(200000); /* nothing shows that the daemon knows of the other's wait */
 	say(set_lock(fd, F_SETLKW, F_WRLCK, 1, 1));
 	set_lock(fd, F_SETLK, F_UNLCK, 0, 0);
 	wait(&status);

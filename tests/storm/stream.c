@@ -29,7 +29,7 @@ void storm_sleep_us(uint64_t us)
 		.tv_nsec = (long)(us % 1000000) * 1000,
 	};
 
-	nanosleep(&time, NULL);
+	nanosleep(&time, NULL); /* the pace of a load, or a poll interval: the callers say */
 }
 
 /* splitmix64 */

@@ -45,9 +45,9 @@ cat_by_time_includes_since_and_excludes_until() {
 	{
 		lines 1 30
 		echo '@@rotate'
-		sleep 0.02
+		sleep 0.02 # time itself: what follows is to be later
 		lines 31 60
-		sleep 0.02
+		sleep 0.02 # and so here
 		lines 61 90
 	} | "$mkstore" -b "$block" -s $((block * 16)) store
 	walctl_is 0 cat --json store

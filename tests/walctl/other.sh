@@ -133,11 +133,11 @@ retention_is_no_damage() {
 		while [ ! -e enough ]; do
 			lines $((i += 1)) $((i += 9)) >&8
 			echo '@@rotate' >&8
-			sleep 0.02
+			sleep 0.02 # the pace: fifty rotations a second
 		done
 	) &
 	local feeder=$!
-	until [ -e store/0000000009.wal ]; do sleep 0.02; done
+	wait_until test -e store/0000000009.wal || { touch enough && return 1; }
 	for i in $(seq 150); do
 		for command in cat info 'cat --from 30' 'info --json'; do
 			# shellcheck disable=SC2086 # a command and its option

@@ -130,7 +130,7 @@ case_root_what_one_caller_was_told_of_is_not_given_to_another() {
 	unshare --pid --fork --kill-child "$walfs" -f "$store" "$mnt" -o segment_size=1M 2>>"$log" &
 	daemon=$!
 	remember "$daemon"
-	soon test -e "$mnt/current"
+	wait_until test -e "$mnt/current"
 	seq 9 >>"$mnt/current"
 	python3 - "$mnt/current" <<-'PYTHON'
 		import ctypes, os, sys

@@ -19,7 +19,7 @@ case_busy_poll_finds_requests_and_loses_none() {
 	same "in force" "$(jq .options.busy_poll_us "$mnt/.walfs/status")" 1000
 	seq 20000 | while read -r i; do echo "$i"; done >>"$mnt/current"
 	seq 20000 | cmp - <("$walctl" cat "$store")
-	soon writing_is_polled_for
+	wait_until writing_is_polled_for
 	[ "$(metric_of 'walfs_busy_polls_total{result="found"}')" -gt 0 ]
 	"$(dirname "${BASH_SOURCE[0]}")/../check-metrics" "$mnt/.walfs/metrics"
 	unmount_log
@@ -33,7 +33,7 @@ case_a_polling_daemon_ends_by_signal_while_a_writer_writes() {
 	"$poke" storm "$mnt/current" w1 "$dir/acked" &
 	remember $!
 	local writer=$!
-	soon polled
+	wait_until polled
 	kill -TERM "$daemon"
 	wait "$daemon"
 	wait "$writer" 2>/dev/null || true
@@ -68,7 +68,7 @@ case_an_idle_daemon_does_not_poll() {
 	seq 1000 >>"$mnt/current"
 	missed=$(busy_polls missed)
 	before=$(loop_ticks)
-	sleep 1
+	sleep 1 # nothing is to happen meanwhile: an idle second
 	# all of a core would be 100 ticks
 	[ $(($(loop_ticks) - before)) -lt 50 ]
 	# a round is at most 1 ms: a daemon that polls while idle would have had a thousand

@@ -15,7 +15,7 @@ case_a_copy_with_a_newer_wal_meta_is_told_as_such_by_mount_and_verify() {
 	cp "$store/0000000001.wal" "$dir/copy/"
 	seq 1001 2000 >>"$mnt/current"
 	# D is written a moment after the sync
-	soon durable_up_to 2000
+	wait_until durable_up_to 2000
 	cp "$store/wal.meta" "$dir/copy/"
 	fails "$walctl" verify "$dir/copy" >"$dir/said"
 	grep -q "note: .*$copied_word" "$dir/said"
@@ -25,6 +25,7 @@ case_a_copy_with_a_newer_wal_meta_is_told_as_such_by_mount_and_verify() {
 	same "the fault stays" "$(attribute state "$dir/at/0000000001.wal")" damaged
 	fusermount3 -u "$dir/at"
 }
+acked_beyond() { [ "$("$poke" acked "$dir/acked")" -gt "$1" ]; }
 durable_up_to() { same durable "$("$walctl" info --json "$store" | jq .durable_event)" "$1"; }
 
 # As documented: without wal.meta and *.new, of a listing made at the start.
@@ -32,10 +33,11 @@ case_a_copy_without_wal_meta_made_while_the_log_is_written_is_whole() {
 	mount_log segment_size=128K
 	"$poke" storm "$mnt/current" w1 "$dir/acked" &
 	remember $!
-	local i name
+	local i name written=0
 	mkdir "$dir/at"
 	for i in {1..5}; do
-		sleep 0.1
+		wait_until acked_beyond $((written + 2000))
+		written=$("$poke" acked "$dir/acked")
 		mkdir "$dir/copy"
 		for name in $(cd "$store" && echo *.wal); do
 			cp "$store/$name" "$dir/copy/"

@@ -68,7 +68,7 @@ goes_on_when_there_is_space() {
 	# there may be space for two segments.
 	fails bash -c "for i in {1..40}; do head -c 900000 /dev/zero >>'$mnt/current' || exit 1; done" 2>/dev/null
 	empty_disk
-	soon bash -c "echo 'space is back' >>'$mnt/current'"
+	wait_until bash -c "echo 'space is back' >>'$mnt/current'"
 	sync "$mnt/current"
 	same last "$(tail -n 1 "$mnt/current" | tr -d '\0')" 'space is back'
 	rotate

@@ -40,7 +40,7 @@ case_sync_interval_makes_durable_by_itself() {
 	mount_log sync=interval:50
 	echo x >>"$mnt/current"
 	durable() { [ "$(attribute durable_event "$mnt/current")" -eq 1 ]; }
-	soon durable
+	wait_until durable
 }
 
 # all_answered_in FILE WRITERS: each writer's lines in order, once each, whole, and none
@@ -65,7 +65,7 @@ case_what_was_written_outlives_kill_9() {
 		"$poke" storm "$mnt/current" "w$w" "$dir/acked.$w" &
 		remember $!
 	done
-	sleep "${storm_seconds:-2}"
+	sleep "${storm_seconds:-2}" # so long they write
 	kill_log
 	wait $(remembered 8) 2>/dev/null || true
 	mount_log segment_size=2M

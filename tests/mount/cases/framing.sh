@@ -8,9 +8,13 @@
 
 case_unfinished_bytes_appear_at_fsync_and_at_durable_writes() {
 	mount_log
-	"$poke" step "$mnt/current" one @fsync two @wait >"$dir/said" < <(sleep 1) &
-	soon test -s "$dir/said"
+	mkfifo "$dir/end"
+	"$poke" step "$mnt/current" one @fsync two @wait >"$dir/said" <"$dir/end" &
+	remember $!
+	exec 5>"$dir/end"
+	wait_until test -s "$dir/said"
 	same "after fsync" "$(cat "$mnt/current")" one
+	exec 5>&-
 	wait $!
 	same "after close" "$(cat "$mnt/current")" onetwo
 	gives 5 write "$mnt/current" 5 dsync

@@ -129,9 +129,9 @@ case_tail_f_shows_lines_as_they_come() {
 	tail -n +1 -s 0.1 -f "$mnt/current" >"$dir/tailed" &
 	local tail=$!
 	remember "$tail"
-	soon grep -q before "$dir/tailed"
+	wait_until grep -q before "$dir/tailed"
 	echo after >>"$mnt/current"
-	soon grep -q after "$dir/tailed"
+	wait_until grep -q after "$dir/tailed"
 	kill "$tail"
 	wait "$tail" || true
 }
@@ -143,10 +143,10 @@ case_tail_F_goes_on_with_the_next_segment_after_a_rotation() {
 	tail -n +1 -s 0.1 --max-unchanged-stats=1 -F "$mnt/current" >"$dir/tailed" 2>"$dir/said" &
 	local tail=$!
 	remember "$tail"
-	soon grep -q before "$dir/tailed"
+	wait_until grep -q before "$dir/tailed"
 	rotate
 	echo after >>"$mnt/current"
-	soon grep -q after "$dir/tailed"
+	wait_until grep -q after "$dir/tailed"
 	kill "$tail"
 	wait "$tail" || true
 	same tailed "$(cat "$dir/tailed")" $'before\nafter'

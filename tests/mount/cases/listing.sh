@@ -14,10 +14,10 @@ all_are_counted() { ! cat "/proc/$daemon"/task/*/stat | sed 's/.*) //' | grep -q
 # asks OPERATION COMMAND...: how many requests of that kind the command is.
 asks() {
 	local before
-	soon all_are_counted
+	wait_until all_are_counted
 	before=$(requests "$1")
 	"${@:2}" >/dev/null
-	soon all_are_counted
+	wait_until all_are_counted
 	echo $(($(requests "$1") - ${before:-0}))
 }
 

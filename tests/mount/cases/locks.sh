@@ -47,9 +47,9 @@ case_flock_excludes_across_a_rotation_and_ends_with_its_holder() {
 	fails flock -n -s "$mnt/current" true
 	flock -n "$mnt/0000000001.wal" true
 	exec 3>&-
-	soon flock -n "$mnt/current" true
-	(exec 4>>"$mnt/current" && flock 4 && sleep 0.3) &
-	sleep 0.1
+	wait_until flock -n "$mnt/current" true
+	(exec 4>>"$mnt/current" && flock 4 && touch "$dir/held" && sleep 0.3) & # so long the next one has to wait
+	wait_until test -e "$dir/held"
 	flock "$mnt/current" echo mine
 	wait $!
 }
@@ -63,10 +63,17 @@ case_fifty_that_wait_for_a_lock_all_get_it() {
 	for ((i = 0; i < 50; i++)); do
 		flock "$mnt/current" sh -c "echo $i >>'$dir/got'" 3>&- &
 	done
-	sleep 0.3
+	wait_until all_wait
 	exec 3>&-
 	wait $(jobs -p | tail -n 50)
 	same got "$(sort -n "$dir/got" | tr '\n' ' ')" "$(seq -s ' ' 0 49) "
+}
+# Each is the program flock by now, and blocked.
+all_wait() {
+	local pid
+	for pid in $(jobs -p | tail -n 50); do
+		grep -q '^[0-9]* (flock) S' "/proc/$pid/stat" || return
+	done
 }
 
 case_an_owner_with_too_many_locks_gets_enolck_and_others_lock_on() {

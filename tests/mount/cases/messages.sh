@@ -24,7 +24,7 @@ case_start_and_end_are_told() {
 # A pipe on stderr that is full, and that nobody reads until told to; $reader is who does.
 stall_stderr() {
 	mkfifo "$dir/stderr" "$dir/go"
-	python3 - "$dir/stderr" "$dir/go" "$log" <<-'PYTHON' &
+	python3 - "$dir/stderr" "$dir/go" "$log" "$dir/stalled" <<-'PYTHON' &
 		import fcntl, os, sys
 		fd = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
 		fcntl.fcntl(fd, 1031, 4096)  # F_SETPIPE_SZ
@@ -32,7 +32,7 @@ stall_stderr() {
 		    while True:
 		        os.write(fd, b'x' * 4095 + b'\n')
 		except BlockingIOError:
-		    pass
+		    open(sys.argv[4], 'w').close()
 		read = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
 		open(sys.argv[2]).read()
 		os.close(fd)
@@ -44,16 +44,15 @@ stall_stderr() {
 	PYTHON
 	reader=$!
 	remember "$reader"
-	soon test -p "$dir/stderr"
+	wait_until test -e "$dir/stalled"
 }
 
 case_a_full_pipe_on_stderr_stops_no_writer() {
 	stall_stderr
-	sleep 0.5
 	"$walfs" -f "$store" "$mnt" -o segment_size=128K,keep_segments=1 2>"$dir/stderr" &
 	daemon=$!
 	remember "$daemon"
-	soon test -e "$mnt/current"
+	wait_until test -e "$mnt/current"
 	local i
 	# each is a message: more than the queue takes
 	for ((i = 0; i < 400; i++)); do
@@ -66,20 +65,19 @@ case_a_full_pipe_on_stderr_stops_no_writer() {
 	[ "$(metric_of walfs_messages_dropped_total)" -gt 0 ]
 	same "both files" "$(metric_of walfs_messages_dropped_total)" "$(jq .counters.messages_dropped "$mnt/.walfs/status")"
 	echo go >"$dir/go"
-	soon grep -qE 'walfs: [0-9]+ messages were dropped' "$log"
+	wait_until grep -qE 'walfs: [0-9]+ messages were dropped' "$log"
 	unmount_log
-	soon grep -q 'ended, all is on stable storage' "$log"
+	wait_until grep -q 'ended, all is on stable storage' "$log"
 	wait "$reader"
 }
 
 # The end is not waited for without a bound either.
 case_a_full_pipe_on_stderr_does_not_keep_the_daemon() {
 	stall_stderr
-	sleep 0.5
 	"$walfs" -f "$store" "$mnt" -o segment_size=1M 2>"$dir/stderr" &
 	daemon=$!
 	remember "$daemon"
-	soon test -e "$mnt/current"
+	wait_until test -e "$mnt/current"
 	echo last >>"$mnt/current"
 	fusermount3 -u "$mnt"
 	timeout 60 tail --pid="$daemon" -f /dev/null
@@ -92,6 +90,7 @@ case_a_full_pipe_on_stderr_does_not_keep_the_daemon() {
 # The log daemon hangs: its socket is there, and nobody reads it.
 case_root_a_log_daemon_that_hangs_stops_no_writer() {
 	mkdir "$dir/dev"
+	export -f wait_until
 	# shellcheck disable=SC2016 # expanded by the shell that is started
 	unshare --mount bash -ec '
 		dir=$0 walfs=$1
@@ -105,10 +104,10 @@ import socket, sys, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 s.bind(sys.argv[1])
-time.sleep(120)" "$dir/dev/log" &
+time.sleep(120) # until it is ended" "$dir/dev/log" &
 		socket=$!
 		trap "kill $socket" EXIT
-		until [ -S "$dir/dev/log" ]; do sleep 0.05; done
+		wait_until test -S "$dir/dev/log"
 		mount --bind "$dir/dev" /dev
 		timeout 60 "$walfs" "$dir/store" "$dir/mnt" -o segment_size=128K,keep_segments=1
 		for ((i = 0; i < 400; i++)); do
@@ -128,6 +127,7 @@ time.sleep(120)" "$dir/dev/log" &
 # writes to $dir/syslog until the daemon of walfs has ended.
 with_syslog() {
 	mkdir "$dir/dev"
+	export -f wait_until
 	# shellcheck disable=SC2016 # expanded by the shell that is started
 	unshare --mount bash -ec '
 		dir=$0 walfs=$1
@@ -146,7 +146,7 @@ while True:
         break" "$dir/dev/log" >"$dir/syslog" &
 		socket=$!
 		trap "kill $socket 2>/dev/null || true" EXIT
-		until [ -S "$dir/dev/log" ]; do sleep 0.05; done
+		wait_until test -S "$dir/dev/log"
 		mount --bind "$dir/dev" /dev
 		eval "$2"
 		timeout 60 tail --pid="$socket" -f /dev/null
@@ -218,7 +218,7 @@ case_root_the_daemon_keeps_two_more_in_the_store_of_another_user() {
 		echo "$i" >>"$mnt/current"
 		rotate
 	done
-	soon bash -c "[ \$(ls '$mnt'/*.wal | wc -l) -eq 2 ]" # retention has a thread of its own
+	wait_until bash -c "[ \$(ls '$mnt'/*.wal | wc -l) -eq 2 ]" # retention has a thread of its own
 	kill "$daemon"
 	wait "$daemon"
 	is_gone "$mnt"
@@ -226,11 +226,10 @@ case_root_the_daemon_keeps_two_more_in_the_store_of_another_user() {
 }
 
 case_root_auto_unmount_works_with_few_capabilities() {
-	local -x soon_seconds=30
 	mount_log auto_unmount
 	echo x >>"$mnt/current"
 	kill_log
-	soon is_gone "$mnt"
+	wait_until is_gone "$mnt"
 	mount_log
 	same content "$(cat "$mnt/current")" x
 }
@@ -238,16 +237,19 @@ case_root_auto_unmount_works_with_few_capabilities() {
 # A start may wait for a holder that is ending; what is written meanwhile must not be hidden.
 case_lines_written_while_it_starts_are_not_hidden() {
 	local holder starting
+	export -f wait_until
 	mount_log
 	unmount_log
-	flock "$store" sleep 1.5 &
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	flock "$store" bash -c 'wait_until test -e "$0"' "$dir/go" &
 	holder=$!
 	remember "$holder"
-	sleep 0.3
+	wait_until fails flock -n "$store" true
 	"$walfs" "$store" "$mnt" 2>"$dir/said" &
 	starting=$!
-	sleep 0.4
+	sleep 0.4 # so that it waits for the holder: nothing outside shows it
 	echo precious >"$mnt/current"
+	touch "$dir/go"
 	if wait "$starting"; then echo 'it hides a line' && return 1; fi
 	grep -q 'was written while' "$dir/said"
 	same content "$(cat "$mnt/current")" precious
@@ -328,9 +330,9 @@ case_root_a_mount_in_another_namespace_is_named_with_the_way_out() {
 	echo x >>"$mnt/current"
 	local pid
 	pid=$(jq .pid "$mnt/.walfs/status")
-	unshare --mount --propagation private sleep 60 &
+	unshare --mount --propagation private sleep 60 & # until it is ended
 	remember $!
-	soon other_namespace
+	wait_until other_namespace
 	fusermount3 -u "$mnt"
 	refuses "mount namespace of sleep \(pid $(remembered 1)\).*\`kill $pid\`" "$walfs" "$store" "$mnt"
 	kill "$pid"
@@ -344,18 +346,19 @@ other_namespace() { [ "$(readlink "/proc/$(remembered 1)/ns/mnt")" != "$(readlin
 case_root_a_dead_mount_in_another_namespace_says_nothing_of_the_holder() {
 	mount_log
 	echo x >>"$mnt/current"
-	unshare --mount --propagation private sleep 60 &
+	unshare --mount --propagation private sleep 60 & # until it is ended
 	remember $!
-	soon other_namespace
+	wait_until other_namespace
 	kill_log
 	fusermount3 -u "$mnt"
+	export -f wait_until
 	# shellcheck disable=SC2016 # expanded by the shell that is started
-	flock "$store" bash -c 'until [ -e "$0" ]; do sleep 0.02; done' "$dir/go" &
+	flock "$store" bash -c 'wait_until test -e "$0"' "$dir/go" &
 	remember $!
-	soon fails flock -n "$store" true
+	wait_until fails flock -n "$store" true
 	"$walfs" "$store" "$mnt" -o segment_size=1M 2>>"$log" &
 	local starting=$!
-	sleep 1
+	sleep 1 # it is not to give up meanwhile
 	touch "$dir/go"
 	wait "$starting"
 	same content "$(cat "$mnt/current")" x
@@ -390,10 +393,10 @@ case_root_a_mount_whose_start_failed_is_cleared() {
 		unique = struct.unpack_from('<IIQ', os.read(fd, 1 << 17))[2]  # INIT
 		os.write(fd, struct.pack('<IiQ', 16, -5, unique))
 		open(sys.argv[2], 'w').close()
-		time.sleep(60)
+		time.sleep(60)  # until it is ended
 	PYTHON
 	remember $!
-	soon test -e "$dir/ready"
+	wait_until test -e "$dir/ready"
 	refuses 'refused' stat -f "$mnt"
 	mount_log
 	grep -q 'cleared' "$log"

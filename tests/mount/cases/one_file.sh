@@ -13,7 +13,7 @@ turn_over() {
 		echo "$line" >>"$mnt/current"
 		rotate
 	done
-	soon test ! -e "$store/0000000001.wal"
+	wait_until test ! -e "$store/0000000001.wal"
 }
 
 case_a_node_that_is_held_leads_to_the_active_segment() {
@@ -36,7 +36,7 @@ case_a_node_that_is_held_leads_to_the_active_segment() {
 		    assert os.getxattr(node, 'user.wal.segment') == b'%d' % (i + 2)
 		    assert 'user.wal.last_event' in os.listxattr(node)
 	PYTHON
-	soon test ! -e "$store/0000000001.wal"
+	wait_until test ! -e "$store/0000000001.wal"
 }
 
 # As a container's one log file.
@@ -48,12 +48,12 @@ case_root_current_can_be_bound_to_one_file() {
 	tail -n +1 -s 0.1 --max-unchanged-stats=1 -F "$dir/app.log" >"$dir/tailed" 2>"$dir/said" &
 	local tail=$!
 	remember "$tail"
-	soon grep -q first "$dir/tailed"
+	wait_until grep -q first "$dir/tailed"
 	turn_over two three four
 	echo late >>"$dir/app.log"
 	same "through it" "$(cat "$dir/app.log")" late
 	same "in the log" "$(cat "$mnt/current")" late
-	soon grep -q late "$dir/tailed" # so it has opened the file anew
+	wait_until grep -q late "$dir/tailed" # so it has opened the file anew
 	same "inode" "$(stat -c %i "$dir/app.log")" "$(stat -c %i "$mnt/current")"
 	kill "$tail"
 	wait "$tail" || true

@@ -64,7 +64,7 @@ case_owner_and_mode_can_be_set_to_what_they_are() {
 	local name uid gid before
 	uid=$(id -u) gid=$(id -g)
 	# what the kernel knows of the directories, from before the rotation, is gone after a second
-	sleep 1.1
+	sleep 1.1 # (asking would make it ask anew)
 	before=$(stat -c '%n %a %u %g %Y' "$mnt" "$mnt"/* "$mnt"/events/*)
 	chown -R "$uid:$gid" "$mnt"
 	chmod -R u+r "$mnt"

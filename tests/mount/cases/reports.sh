@@ -106,16 +106,16 @@ case_requests_are_counted_and_timed_by_kind() {
 	for i in {1..50}; do echo "$i" >&3; done
 	same writes "$(metric_of 'walfs_fuse_request_seconds_count{operation="write"}')" 50
 	sync -d "$mnt/current"
-	soon synced
+	wait_until synced
 	exec 3>&-
 	cat "$mnt/current" >/dev/null
-	soon timed read
-	soon timed release
+	wait_until timed read
+	wait_until timed release
 	# what a worker answers takes its time
 	before=$(status_of '.operations.setxattr.count // 0')
 	same "before any rotation" "$before" 0
 	rotate
-	soon timed setxattr
+	wait_until timed setxattr
 	[ "$(status_of .operations.setxattr.max_ns)" -gt 100000 ]
 	[ "$(status_of .latencies.worker_wait.count)" -gt 0 ]
 }
@@ -136,7 +136,7 @@ case_status_says_what_is_so() {
 	jq -e '.version and (.uptime_s | type == "number") and .started <= .now and .space.free_bytes > 0 and
 		.latencies.append.p50_ns <= .latencies.append.p99_ns and
 		.latencies.append.p99_ns <= .latencies.append.max_ns' "$mnt/.walfs/status" >/dev/null
-	soon ready 3
+	wait_until ready 3
 }
 ready() { [ "$(status_of .segments.ready)" = "$1" ]; }
 
@@ -371,9 +371,9 @@ case_walctl_status_says_what_it_could_not_find() {
 	says 2 'the walfs of this mount is gone' status "$mnt"
 	fusermount3 -uz "$mnt"
 	# held, and not mounted here
-	flock "$store" sleep 60 &
+	flock --no-fork "$store" sleep 60 & # the holder, until it is ended
 	remember $!
-	soon held_by_flock
+	wait_until held_by_flock
 	kill "$(remembered 1)"
 }
 held_by_flock() { says 2 'held by .*cannot be seen from here' status "$store"; }
@@ -390,7 +390,7 @@ case_root_status_says_that_there_is_no_space_and_when_there_is_again() {
 	says 1 'state +no space' status "$mnt"
 	rm "$dir/full/ballast"
 	echo again >>"$mnt/current"
-	soon active_again
+	wait_until active_again
 	unmount_log
 	umount "$dir/full"
 }

@@ -22,7 +22,7 @@ finished_are() { [ "$(finished)" -eq "$1" ]; }
 case_keep_segments_removes_the_oldest() {
 	mount_log keep_segments=2
 	segments_with one two three four five
-	soon finished_are 2
+	wait_until finished_are 2
 	same names "$(ls "$mnt" "$mnt/events" | grep -E '^[0-9]{10}[.](wal|log)$' | xargs)" \
 		'0000000004.wal 0000000005.wal 0000000004.log 0000000005.log'
 	same store "$(ls "$store" | grep -c '[.]wal$')" 3
@@ -39,14 +39,14 @@ case_keep_segments_removes_the_oldest() {
 	same "ids go on" "$(attribute first_event "$mnt/current")" 6
 	unmount_log
 	mount_log keep_segments=1
-	soon finished_are 1
+	wait_until finished_are 1
 }
 
 case_nothing_is_removed_without_an_option() {
 	mount_log segment_size=128K
 	seq 1 100000 >>"$mnt/current"
 	rotate
-	sleep 1.5
+	sleep 1.5 # nothing is to be removed meanwhile
 	same removed "$(jq .counters.removed_segments "$mnt/.walfs/status")" 0
 	seq 1 100000 | cmp - <(cat "$mnt"/events/*)
 }
@@ -55,7 +55,7 @@ case_keep_bytes_removes_what_is_beyond() {
 	mount_log segment_size=128K,keep_bytes=500K
 	seq 1 200000 >>"$mnt/current"
 	rotate
-	soon small_enough
+	wait_until small_enough
 	[ "$(finished)" -ge 2 ]
 	# what is left is the end of it, without a gap
 	cat "$mnt"/events/* >"$dir/left"
@@ -68,8 +68,8 @@ small_enough() { [ "$(cat "$mnt"/*.wal | wc -c)" -le 512000 ]; }
 case_keep_age_removes_all_but_the_last() {
 	mount_log keep_age=1s
 	segments_with one two three
-	soon finished_are 1
-	sleep 1.2
+	wait_until finished_are 1
+	sleep 1.2 # the last one is to stay, though it is old by then
 	same "the last stays" "$(cat "$mnt"/events/*)" three
 }
 
@@ -86,7 +86,7 @@ case_an_open_file_outlives_its_segment() {
 	size=$(stat -c %s "$mnt/0000000001.wal")
 	cp "$mnt/0000000001.wal" "$dir/before"
 	segments_with two three
-	soon gone "$mnt/0000000001.wal"
+	wait_until gone "$mnt/0000000001.wal"
 	[ ! -e "$store/0000000001.wal" ]
 	cmp "$dir/before" <(cat <&3)
 	cmp "$dir/in" <(cat <&4)
@@ -108,8 +108,8 @@ case_a_removed_name_is_gone_within_a_second() {
 	segments_with one
 	stat "$mnt/0000000001.wal" "$mnt/events/0000000001.log" >/dev/null
 	segments_with two
-	soon gone "$store/0000000001.wal"
-	sleep 1.1
+	wait_until gone "$store/0000000001.wal"
+	sleep 1.1 # what is promised is the time: asking meanwhile could make the kernel ask, too
 	gone "$mnt/0000000001.wal"
 	gone "$mnt/events/0000000001.log"
 }
@@ -134,7 +134,7 @@ case_a_listing_goes_on_while_segments_are_removed() {
 	PYTHON
 	kill "$(remembered 1)"
 	wait "$(remembered 1)" 2>/dev/null || true
-	soon finished_are 40
+	wait_until finished_are 40
 	unmount_log
 	"$walctl" verify "$store"
 }
@@ -143,12 +143,12 @@ case_a_listing_goes_on_while_segments_are_removed() {
 
 case_rotate_age_closes_what_is_old_and_not_empty() {
 	mount_log rotate_age=1s
-	sleep 2.2
+	sleep 2.2 # nothing is to be closed meanwhile
 	same "empty" "$(finished)" 0
 	echo one >>"$mnt/current"
-	soon finished_are 1
+	wait_until finished_are 1
 	same content "$(cat "$mnt/events/0000000001.log")" one
-	sleep 1.5
+	sleep 1.5 # nor again
 	same "empty again" "$(finished)" 1
 }
 
@@ -160,11 +160,7 @@ case_rotate_age_under_load_loses_and_doubles_nothing() {
 		"$poke" storm "$mnt/current" "w$w" "$dir/acked.$w" &
 		remember $!
 	done
-	for ((w = 0; w < 600; w++)); do # a busy disk takes its time to seal
-		! by_age 2 || break
-		sleep 0.05
-	done
-	by_age 2
+	wait_until by_age 2 # a busy disk takes its time to seal
 	kill $(remembered 4)
 	wait $(remembered 4) 2>/dev/null || true
 	rotate
@@ -184,12 +180,12 @@ by_age() {
 
 case_segments_are_kept_ready_as_asked() {
 	mount_log prepare=4
-	soon prepared 4
+	wait_until prepared 4
 	unmount_log
 	same "left over" "$(ls "$store" | grep -c new)" 0
 	mount_log prepare=1
-	soon prepared 1
-	sleep 0.3
+	wait_until prepared 1
+	sleep 0.3 # no second one is to be prepared meanwhile
 	prepared 1
 }
 prepared() { [ "$(ls "$store" | grep -c '[.]wal[.]new$')" -eq "$1" ]; }
@@ -241,7 +237,7 @@ case_verify_beside_retention_gives_no_false_alarm() {
 		printf '%06144d\n' "$i" || break
 	done >>"$mnt/current" 2>/dev/null &
 	writer=$!
-	soon some_are_removed
+	wait_until some_are_removed
 	for ((i = 0; i < looks; i++)); do
 		no_alarm "$store"
 		no_alarm "$mnt"

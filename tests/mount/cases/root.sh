@@ -60,7 +60,7 @@ case_root_a_store_that_is_given_away_while_it_is_mounted_is_told_of() {
 	chown -R 65534:65534 "$store"
 	echo x >>"$mnt/current" && rotate
 	echo x >>"$mnt/current" && rotate
-	soon grep -q 'belongs to user 65534 by now.*chown -R' "$log"
+	wait_until grep -q 'belongs to user 65534 by now.*chown -R' "$log"
 	echo x >>"$mnt/current" && rotate
 	unmount_log
 	same said "$(grep -c 'by now' "$log")" 1
@@ -112,7 +112,7 @@ case_root_sealed_segments_of_another_user_may_have_many_names() {
 		rotate
 	done
 	echo 4 >>"$mnt/current"
-	soon last_is_sealed
+	wait_until last_is_sealed
 	kill_log
 	fusermount3 -u "$mnt"
 	chown -R 65534:65534 "$store"

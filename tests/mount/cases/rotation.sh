@@ -89,7 +89,7 @@ answers() {
 	rm -f "$dir/answered"
 	("$@" >"$dir/answer" && touch "$dir/answered") 2>/dev/null &
 	remember $!
-	soon test -e "$dir/answered"
+	wait_until test -e "$dir/answered"
 }
 
 # A disk that is slow to seal, as exactly as it can be had: the thread that seals stands still.
@@ -107,9 +107,9 @@ case_root_who_waits_for_a_segment_to_be_sealed_holds_up_nobody_else() {
 	"$poke" stop-thread "$daemon" walfs-maintain >"$dir/stopped" &
 	local stopper=$!
 	remember "$stopper"
-	soon grep -q ok "$dir/stopped"
+	wait_until grep -q ok "$dir/stopped"
 	in_background rotate
-	soon test -e "$mnt/0000000002.wal"
+	wait_until test -e "$mnt/0000000002.wal"
 	echo third >>"$mnt/current"
 	for ((i = 0; i < 5; i++)); do
 		in_background rotate
@@ -121,7 +121,7 @@ case_root_who_waits_for_a_segment_to_be_sealed_holds_up_nobody_else() {
 		readers+=($!)
 		remember $!
 	done
-	sleep 0.2
+	sleep 0.2 # nothing is to happen meanwhile: no reader gets its answer
 	same state "$(attribute state "$mnt/0000000002.wal")" sealing
 	answers cat "$mnt/0000000001.wal"
 	answers attribute verify "$mnt/0000000001.wal"
