@@ -143,7 +143,7 @@ EXTRA_test_telemetry := $(wildcard fs/opstats.c)
 EXTRA_test_busy_poll := fs/busy_poll.c
 EXTRA_test_lock_table := fs/lock_table.c fs/intervals.c fs/table.c
 EXTRA_test_handles := fs/handles.c fs/table.c
-EXTRA_test_inode := fs/inode.c
+EXTRA_test_node := fs/node.c
 EXTRA_test_probes := fs/probes.c
 EXTRA_test_workers := fs/workers.c fs/opstats.c
 
@@ -204,7 +204,7 @@ $(FS_OBJ): | need-fuse3 need-jansson need-libxxhash
 $(TEST_OBJ) $(SUPPORT_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS) $(XXHASH_CFLAGS)
 $(TEST_OBJ) $(SUPPORT_OBJ): | need-check
 # They look at a part of the daemon, whose header wants FUSE's.
-LOOK_AT_FS := $(call object,tests/test_frame.c tests/test_handles.c tests/test_inode.c tests/test_workers.c)
+LOOK_AT_FS := $(call object,tests/test_frame.c tests/test_handles.c tests/test_node.c tests/test_workers.c)
 $(LOOK_AT_FS): PKG_CFLAGS += $(FUSE_CFLAGS)
 $(LOOK_AT_FS): | need-fuse3
 $(HELPER_OBJ) $(BENCH_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)

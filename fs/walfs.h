@@ -127,7 +127,7 @@ void walfs_mount_destroy(struct walfs_mount *mount);
 /* Detaches a mount, by fusermount3 if that needs more rights. Return: 0 or -errno. */
 int walfs_mount_detach(const char *point);
 
-/* --- checks.c --------------------------------------------------------------- */
+/* --- places.c --------------------------------------------------------------- */
 
 /*
  * Makes both paths absolute, clears a stale mount of our own, and refuses what
@@ -440,7 +440,7 @@ extern const struct fuse_lowlevel_ops walfs_operations;
 /* Until unmounted or told to stop. Return: 0 or -errno. */
 int walfs_loop(struct walfs *fs);
 
-/* --- inode.c ------------------------------------------------------------------- */
+/* --- node.c -------------------------------------------------------------------- */
 
 /* segment: of `current`, the one that was active at the lookup; see walfs_question_aim(). */
 fuse_ino_t walfs_ino(enum walfs_kind kind, uint32_t segment, uint64_t lookup);
@@ -450,7 +450,7 @@ uint64_t walfs_ino_lookup(fuse_ino_t ino);
 /* The same after a restart, and different for current and the segment it becomes. */
 ino_t walfs_stat_ino(fuse_ino_t ino);
 
-/* --- question.c ---------------------------------------------------------------- */
+/* --- ask.c --------------------------------------------------------------------- */
 
 struct walfs_attribute;
 
@@ -517,7 +517,7 @@ void walfs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 int walfs_report_make(struct walfs *fs, enum walfs_kind kind, struct walfs_report *report);
 void walfs_report_destroy(struct walfs_report *report);
 
-/* --- current.c, segments.c: files ---------------------------------------------- */
+/* --- current.c, read.c: files -------------------------------------------------- */
 
 void walfs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void walfs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,

@@ -83,7 +83,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("inode");
+	Suite *suite = suite_create("node");
 	TCase *numbers = test_case(suite, "numbers", 10);
 
 	tcase_add_test(numbers, a_nodeid_says_what_it_was_made_of);
