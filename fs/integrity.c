@@ -32,20 +32,6 @@ struct check_job {
 	size_t size;
 };
 
-int walfs_read_errno(int error)
-{
-	switch (error) {
-	case -ENOMEM:
-	case -EMFILE:
-	case -ENFILE:
-	case -EINTR:
-	case -ENOENT:
-		return -error;
-	default:
-		return EIO;
-	}
-}
-
 /* --- what is known ------------------------------------------------------------- */
 
 /* Return: the index of the result, or where one would be put. Called with the lock. */

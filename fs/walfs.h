@@ -367,6 +367,13 @@ bool walfs_locks_reap(struct walfs *fs);
 /* At the end: answers all waiters, frees all. */
 void walfs_locks_end(struct walfs *fs);
 
+/* --- reply.c ---------------------------------------------------------------- */
+
+/* Replies with a value, its size, or ERANGE. Any thread. */
+void walfs_reply_value(fuse_req_t req, const void *value, size_t length, size_t size);
+/* Return: the errno (positive) a user gets for a failed read. Any thread. */
+int walfs_read_errno(int error);
+
 /* --- integrity.c ------------------------------------------------------------ */
 
 struct walfs_check_result;
@@ -388,8 +395,6 @@ void walfs_xxh128_start(fuse_req_t req, uint32_t segment, size_t size);
 /* Notes what made a read or check fail, and says so the first time. Any thread. */
 void walfs_report_damage(struct walfs *fs, uint32_t segment, int error,
 			 const struct wal_fault *fault);
-/* Return: the errno (positive) a user gets for a failed read. Any thread. */
-int walfs_read_errno(int error);
 void walfs_checked_destroy(struct walfs_checked *checked);
 
 /* --- the daemon ---------------------------------------------------------------- */
@@ -544,8 +549,6 @@ void walfs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void walfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags);
 void walfs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
-/* Replies with a value, its size, or ERANGE. Any thread. */
-void walfs_reply_value(fuse_req_t req, const void *value, size_t length, size_t size);
 
 /* --- locks.c: requests ------------------------------------------------------------- */
 

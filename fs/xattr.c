@@ -148,16 +148,6 @@ static const struct walfs_attribute attributes[] = {
 
 /* --- getxattr -------------------------------------------------------------------------- */
 
-void walfs_reply_value(fuse_req_t req, const void *value, size_t length, size_t size)
-{
-	if (!size)
-		fuse_reply_xattr(req, length);
-	else if (size < length)
-		fuse_reply_err(req, ERANGE);
-	else
-		fuse_reply_buf(req, value, length);
-}
-
 static const struct walfs_attribute *find_attribute(const char *name)
 {
 	size_t i;
