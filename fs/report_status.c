@@ -41,23 +41,6 @@ static void put_time(struct object *object, const char *key, uint64_t time_ns)
 	put(object, key, json_string(text));
 }
 
-char *walfs_path_text(const char *path)
-{
-	json_t *value = json_string(path); /* refuses what is not UTF-8 */
-	char *text = value ? strdup(path) : malloc(4 * strlen(path) + 1), *end = text;
-
-	for (; text && !value && *path; path++) {
-		if (*path >= ' ' && *path <= '~')
-			*end++ = *path;
-		else
-			end += sprintf(end, "\\x%02x", (unsigned char)*path);
-	}
-	if (text && !value)
-		*end = '\0';
-	json_decref(value);
-	return text;
-}
-
 /* A path may be any bytes. */
 static void put_path(struct object *object, const char *key, const char *path)
 {
