@@ -557,12 +557,15 @@ void walfs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, stru
 		 int sleep);
 void walfs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);
 
-/* --- control.c --------------------------------------------------------------------- */
+/* --- init.c, statfs.c ------------------------------------------------------------- */
 
 void walfs_init(void *userdata, struct fuse_conn_info *conn);
 void walfs_statfs(fuse_req_t req, fuse_ino_t ino);
 void walfs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
 		 unsigned flags, const void *in, size_t in_size, size_t out_size);
+
+/* --- refuse.c ------------------------------------------------------------------------ */
+
 void walfs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		     struct fuse_file_info *fi);
 void walfs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
