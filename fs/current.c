@@ -13,7 +13,7 @@
 
 /* --- durable replies ------------------------------------------------------------ */
 
-struct parked_sync {
+struct walfs_parked_sync {
 	struct wal_sync sync; /* the first member */
 	struct walfs *fs;
 	fuse_req_t req;
@@ -24,7 +24,7 @@ struct parked_sync {
 /* In the thread that commits. */
 static void sync_done(struct wal_sync *sync, int error)
 {
-	struct parked_sync *parked = (struct parked_sync *)sync;
+	struct walfs_parked_sync *parked = (struct walfs_parked_sync *)sync;
 	struct walfs *fs = parked->fs;
 
 	if (error)
@@ -44,7 +44,7 @@ static void sync_done(struct wal_sync *sync, int error)
 static void reply_when_durable(fuse_req_t req, size_t written)
 {
 	struct walfs *fs = walfs_of(req);
-	struct parked_sync *parked = calloc(1, sizeof(*parked));
+	struct walfs_parked_sync *parked = calloc(1, sizeof(*parked));
 
 	if (!parked) {
 		fuse_reply_err(req, ENOMEM);
@@ -59,7 +59,15 @@ static void reply_when_durable(fuse_req_t req, size_t written)
 	pthread_mutex_lock(&fs->sync_lock);
 	fs->syncs++;
 	pthread_mutex_unlock(&fs->sync_lock);
-	fs->lead = wal_log_sync_join(fs->log, &parked->sync);
+	fs->to_join = parked;
+}
+
+bool walfs_sync_join(struct walfs *fs)
+{
+	struct walfs_parked_sync *parked = fs->to_join;
+
+	fs->to_join = NULL;
+	return parked && wal_log_sync_join(fs->log, &parked->sync);
 }
 
 void walfs_syncs_wait(struct walfs *fs)

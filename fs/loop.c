@@ -107,15 +107,20 @@ static bool poll_or_wait(struct walfs *fs)
 	return wait_for_request(fs);
 }
 
-static void handle(struct walfs *fs, const struct fuse_buf *buffer)
+/* Return: whether this thread is now the one that commits. */
+static bool handle(struct walfs *fs, const struct fuse_buf *buffer)
 {
+	bool leads;
+
 	walfs_busy_poll_end(&fs->busy_poll);
 	/* in memory: nothing here asks libfuse for splice() */
 	walfs_opstats_begin(&fs->opstats, buffer->mem);
 	fuse_session_process_buf(fs->session, buffer);
+	leads = walfs_sync_join(fs);
 	walfs_opstats_end(&fs->opstats);
 	(void)walfs_locks_reap(fs); /* what is left is done once there is no request */
 	walfs_handles_reap(fs);
+	return leads;
 }
 
 /* Is there a request that nobody has read? */
@@ -133,7 +138,6 @@ static bool has_request(struct walfs *fs)
  */
 static void commit(struct walfs *fs)
 {
-	fs->lead = false;
 	if (has_request(fs)) {
 		wal_log_sync_pass(fs->log);
 		return;
@@ -151,8 +155,7 @@ static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *error)
 
 	*error = 0;
 	if (got > 0) {
-		handle(fs, buffer);
-		if (fs->lead)
+		if (handle(fs, buffer))
 			commit(fs);
 	} else if (got == -EAGAIN) {
 		stop = !walfs_locks_reap(fs) && poll_or_wait(fs);

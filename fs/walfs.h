@@ -32,6 +32,7 @@
 #include "probes.h"
 
 struct walfs;
+struct walfs_parked_sync; /* current.c */
 
 /* --- command_line.c, options.c -------------------------------------------- */
 
@@ -424,7 +425,7 @@ struct walfs {
 	_Atomic bool stopping;
 	/* The loop's: held by the thread that reads requests. It protects the next four. */
 	pthread_mutex_t reading;
-	bool lead; /* the request in hand has made its thread the one that commits */
+	struct walfs_parked_sync *to_join; /* what the request in hand waits for; NULL: nothing */
 	bool over;
 	int loop_error;
 	unsigned turns;
@@ -532,6 +533,11 @@ void walfs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 void walfs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void walfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		   struct fuse_file_info *fi);
+/*
+ * After a request was handled: has the log make durable what it waits for, if it does. Return:
+ * whether this thread is now the one that commits: wal_log_sync_lead(), or _pass().
+ */
+bool walfs_sync_join(struct walfs *fs);
 /* Waits until the log has answered every sync. */
 void walfs_syncs_wait(struct walfs *fs);
 /*
