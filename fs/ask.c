@@ -27,7 +27,7 @@ void walfs_question_aim(struct walfs_question *question, const struct walfs_hand
 }
 
 /* Return: whether `current` has gone on since the question was aimed: then it is aimed again. */
-static bool has_moved_on(struct walfs_question *question)
+static bool move_on(struct walfs_question *question)
 {
 	uint32_t segment = wal_log_current(walfs_of(question->req)->log);
 
@@ -47,7 +47,7 @@ static int look(struct walfs_question *question,
 
 	do
 		error = get(walfs_of(question->req)->log, question->segment, info);
-	while (error == -ENOENT && has_moved_on(question));
+	while (error == -ENOENT && move_on(question));
 	return error;
 }
 

@@ -143,7 +143,7 @@ void walfs_checked_destroy(struct walfs_checked *checked)
 /* --- damage ---------------------------------------------------------------------- */
 
 /* One message a bad block, however often and in whichever way it is read. */
-static bool is_news(struct walfs *fs, uint32_t segment, const struct wal_fault *fault)
+static bool mark_damaged(struct walfs *fs, uint32_t segment, const struct wal_fault *fault)
 {
 	struct walfs_checked *checked = &fs->checked;
 	bool news = wal_log_mark_damaged(fs->log, segment, fault);
@@ -165,7 +165,7 @@ void walfs_report_damage(struct walfs *fs, uint32_t segment, int error,
 
 	/* want of memory or descriptors is no damage */
 	if (walfs_read_errno(error) != EIO || fault->kind == WAL_FAULT_NONE ||
-	    !is_news(fs, segment, fault))
+	    !mark_damaged(fs, segment, fault))
 		return;
 	wal_fault_format(fault, text, sizeof(text));
 	wal_segment_name(segment, name);

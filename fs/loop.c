@@ -63,7 +63,7 @@ static bool is_over(int error)
 }
 
 /* Return: whether a signal came that ends the daemon. */
-static bool told_to_stop(struct walfs *fs)
+static bool take_signal(struct walfs *fs)
 {
 	struct signalfd_siginfo info;
 
@@ -82,7 +82,7 @@ static bool wait_for_request(struct walfs *fs)
 		{.fd = fs->signal_fd, .events = POLLIN},
 	};
 
-	return poll(fds, 2, -1) > 0 && fds[1].revents && told_to_stop(fs);
+	return poll(fds, 2, -1) > 0 && fds[1].revents && take_signal(fs);
 }
 
 /* Tells the processor that this is a loop that waits. */
@@ -164,7 +164,7 @@ static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *error)
 		return true;
 	}
 	/* Requests, or rounds of polling, may follow each other without end. */
-	return stop || (++fs->turns % TURNS_BETWEEN_SIGNALS == 0 && told_to_stop(fs));
+	return stop || (++fs->turns % TURNS_BETWEEN_SIGNALS == 0 && take_signal(fs));
 }
 
 /* Return: NULL. The first that sees the end says so, and why. */

@@ -169,7 +169,7 @@ static pid_t holder_of(const char *store)
  * namespace of its own keeps a mount, and so its daemon, when it is gone everywhere else. What
  * was seen at the start holds for the one that held the store then.
  */
-static bool is_mounted(const struct walfs *fs)
+static bool say_if_mounted(const struct walfs *fs)
 {
 	const char *store = fs->options.store;
 	struct walfs_mount mount;
@@ -229,7 +229,7 @@ static int open_log(struct walfs *fs)
 			break;
 		if (!looked && waited_ms >= HELD_LOOK_MS) {
 			looked = true;
-			if (is_mounted(fs))
+			if (say_if_mounted(fs))
 				break;
 		}
 	} while (waited_ms < HELD_WAIT_MS);

@@ -64,7 +64,7 @@ static void take_back(struct wal_seal_wait *sealed)
 }
 
 /* Return: whether the job was handed to the log, and is not to be touched any more. */
-static bool is_put_off(struct walfs_workers *workers, struct walfs_job *job)
+static bool put_off(struct walfs_workers *workers, struct walfs_job *job)
 {
 	job->sealed.done = take_back;
 	return job->segment && wal_log_seal_join(workers->log, job->segment, &job->sealed);
@@ -78,11 +78,11 @@ static bool run_job(struct walfs_worker *worker, struct walfs_job *job)
 
 	if (!job->run) /* the end of a strand */
 		return true;
-	if (is_put_off(workers, job))
+	if (put_off(workers, job))
 		return false;
 	walfs_opstats_taken(workers->opstats, &timer);
 	while (!job->run(job, worker->buffer))
-		if (is_put_off(workers, job))
+		if (put_off(workers, job))
 			return false;
 	walfs_opstats_answered(workers->opstats, &timer);
 	return true;

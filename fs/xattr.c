@@ -173,7 +173,7 @@ static bool is_never_there(const char *name)
 }
 
 /* Return: whether who asks was told of another length; then text is what it was told of. */
-static bool as_told(const struct walfs_question *question, char text[WALFS_VALUE_MAX],
+static bool keep_to_probe(const struct walfs_question *question, char text[WALFS_VALUE_MAX],
 		    size_t length)
 {
 	struct walfs_probes *probes = &walfs_of(question->req)->probes;
@@ -209,7 +209,7 @@ static void answer_get(const struct walfs_question *question, const struct wal_s
 		fuse_reply_err(question->req, -length);
 		return;
 	}
-	if (as_told(question, text, (size_t)length))
+	if (keep_to_probe(question, text, (size_t)length))
 		length = (int)question->size;
 	walfs_reply_value(question->req, text, (size_t)length, question->size);
 }
