@@ -440,6 +440,11 @@ static inline struct walfs *walfs_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+/* --- session.c -------------------------------------------------------------------- */
+
+/* Mounts it; says why not, and what to do. Return: 0 and fs->session, or -errno. */
+int walfs_session_mount(struct walfs *fs);
+
 /* --- loop.c -------------------------------------------------------------------- */
 
 extern const struct fuse_lowlevel_ops walfs_operations;
