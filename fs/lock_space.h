@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the table of locks is made of, for lock_table.c and lock_waits.c only.
+ * What the table of locks is made of, for lock_set.c and lock_waits.c only.
  *
  * A space is what can be locked: one file, for one kind. In it the locks are two sets of
  * ranges, those for writing and those for reading, as a read lock is only in the way of
@@ -85,7 +85,7 @@ const struct walfs_lock *walfs_lock_find_conflict(const struct walfs_lock_space 
 /* Something there is free now: those who wait are to be tried, (once more) all of them. */
 void walfs_lock_stir(struct walfs_lock_table *table, struct walfs_lock_space *space);
 
-/* lock_table.c: sets it, as nothing is in the way. Return: 0 or -ENOLCK. */
+/* lock_set.c: sets it, as nothing is in the way. Return: 0 or -ENOLCK. */
 int walfs_lock_set_in(struct walfs_lock_table *table, struct walfs_lock_space *space,
 		      const struct walfs_lock_wish *wish);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fs/lock_table.c and what it is made of: against Linux's own locks on a file, and that
+ * fs/lock_set.c and what it is made of: against Linux's own locks on a file, and that
  * nobody's locks make another one's calls slow. No mount is needed for it.
  */
 #include "fs/lock_table.h"
