@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "walfs.h"
+#include "mounts.h"
 
 #define TYPE "fuse.walfs"
 

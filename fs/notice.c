@@ -8,7 +8,9 @@
  * thread runs, each message is written by who says it.
  */
 #include <errno.h>
+#include <fuse_log.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "walfs.h"
+#include "notice.h"
+#include "opstats.h"
 
 #define QUEUE_MAX 256 /* messages */
 #define KEPT_MAX 64   /* of the start, for syslog */

@@ -18,6 +18,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "mounts.h"
 #include "walfs.h"
 
 #define TYPE "fuse.walfs"

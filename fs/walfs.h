@@ -28,8 +28,10 @@
 
 #include "busy_poll.h"
 #include "lock_table.h"
+#include "notice.h"
 #include "opstats.h"
 #include "probes.h"
+#include "workers.h"
 
 struct walfs;
 struct walfs_parked_sync; /* current.c */
@@ -73,61 +75,6 @@ void walfs_options_destroy(struct walfs_options *options);
 /* Return: whether an option says that segments are removed. Any thread. */
 bool walfs_are_removed(const struct walfs_options *options);
 
-/* --- notice.c --------------------------------------------------------------- */
-
-/*
- * One line to the operator: stderr, or syslog once in the background. Never waits for who
- * reads it once walfs_notice_queue() was called. Any thread.
- */
-void walfs_say(enum wal_notice_level level, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-/* wal_notice_fn. Any thread. */
-void walfs_notice(void *ctx, enum wal_notice_level level, const char *text);
-
-/* A message, and when it was given. */
-struct walfs_said {
-	uint64_t time_ns; /* 0: never */
-	char text[512];
-};
-/* The last that was a warning, and the last that was an error. Any thread. */
-void walfs_last_said(struct walfs_said *warning, struct walfs_said *error);
-/* How many messages nobody will see, as their reader did not keep up. Any thread. */
-uint64_t walfs_notices_dropped(void);
-void walfs_notice_start(void);
-/* From here on a thread of its own writes messages. Signals are blocked already. */
-void walfs_notice_queue(void);
-/*
- * From here on to syslog, with what was said so far, once that was written to the terminal or
- * timeout_ms has passed.
- */
-void walfs_notice_to_syslog(int timeout_ms);
-/* Waits until all is written, at most timeout_ms (< 0: as long as it takes). Nothing follows. */
-void walfs_notice_end(int timeout_ms);
-
-/* --- mounts.c --------------------------------------------------------------- */
-
-/* A line of /proc/self/mountinfo. */
-struct walfs_mount {
-	int id;
-	unsigned major, minor;
-	char *root;  /* the directory of its file system that is mounted */
-	char *point; /* where */
-	char *type;
-	char *source;
-};
-
-/* Return: whether there is such a mount; then walfs_mount_destroy() it. */
-bool walfs_mount_by_id(int id, struct walfs_mount *mount);
-bool walfs_mount_of_store(const char *store, struct walfs_mount *mount);
-/*
- * Return: a process in another mount namespace where the mount is that the store's holder
- * serves, and its name in who; 0: none that can be seen.
- */
-pid_t walfs_mount_elsewhere(const char *store, pid_t holder, char *who, size_t size);
-void walfs_mount_destroy(struct walfs_mount *mount);
-/* Detaches a mount, by fusermount3 if that needs more rights. Return: 0 or -errno. */
-int walfs_mount_detach(const char *point);
-
 /* --- places.c --------------------------------------------------------------- */
 
 /*
@@ -148,72 +95,6 @@ int walfs_check_empty(const char *path);
 int walfs_privileges_drop(const char *store);
 /* The capabilities that this thread has, as "dac_override,sys_admin"; "" for none. */
 void walfs_privileges_text(char *text, size_t size);
-
-/* --- workers.c -------------------------------------------------------------- */
-
-#define WALFS_WORKERS 4
-#define WALFS_IO_MAX (1u << 20) /* the largest request that is read or written */
-
-struct walfs_strand;
-struct walfs_workers;
-
-/* Something that takes time. Embedded in what it works on. */
-struct walfs_job {
-	/*
-	 * Never waits for a seal. buffer: WALFS_IO_MAX bytes. Return: whether it has ended; else it
-	 * is run again, once job->segment is sealed. NULL: nothing is to be done.
-	 */
-	bool (*run)(struct walfs_job *job, void *buffer);
-	uint32_t segment; /* not run while this one is being sealed; 0: it does not matter */
-	/* The workers': */
-	struct walfs_workers *workers;
-	struct walfs_strand *strand;
-	struct walfs_job *next;
-	struct walfs_timer timer;
-	struct wal_seal_wait sealed;
-};
-
-struct walfs_job_list {
-	struct walfs_job *first, *last;
-};
-
-/* Jobs of one strand run one at a time, and in order unless one waits for its segment. */
-struct walfs_strand {
-	struct walfs_job_list waiting;
-	bool busy;
-	void (*idle)(struct walfs_strand *strand); /* called once, after end */
-	struct walfs_job end;
-};
-
-struct walfs_worker {
-	struct walfs_workers *workers;
-	pthread_t thread;
-	void *buffer;
-};
-
-struct walfs_workers {
-	struct walfs_opstats *opstats;
-	struct wal_log *log;
-	pthread_mutex_t lock; /* protects everything below, and strands */
-	pthread_cond_t wake;
-	struct walfs_job_list ready;
-	size_t unfinished; /* jobs that were submitted */
-	bool stopping;
-	unsigned count;
-	struct walfs_worker workers[WALFS_WORKERS];
-};
-
-/* Return: 0 or -errno. */
-int walfs_workers_start(struct walfs_workers *workers, struct walfs_opstats *opstats,
-			struct wal_log *log);
-/* Finishes every job that was submitted, then ends the threads. */
-void walfs_workers_stop(struct walfs_workers *workers);
-/* strand may be NULL. job->run() answers the request that is being handled, then frees the job. */
-void walfs_workers_submit(struct walfs_workers *workers, struct walfs_job *job,
-			  struct walfs_strand *strand);
-/* No more jobs will come: idle() is called by a worker when the last has ended. */
-void walfs_strand_end(struct walfs_workers *workers, struct walfs_strand *strand,
-		      void (*idle)(struct walfs_strand *strand));
 
 /* --- frame.c ---------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "walfs.h"
+#include "workers.h"
 
 static void push(struct walfs_job_list *list, struct walfs_job *job)
 {
