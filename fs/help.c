@@ -74,17 +74,15 @@ static void print_option(const struct walfs_option *option)
 	putchar('\n');
 }
 
-void walfs_help_print(void)
+void walfs_help_print(const struct walfs_option *options, size_t count)
 {
-	const struct walfs_option *option;
-	size_t count, i;
+	size_t i;
 
 	fputs(before, stdout);
-	option = walfs_options_documented(&count);
 	for (i = 0; i < count; i++) {
-		if (option[i].heading)
-			printf("\n%s:\n", option[i].heading);
-		print_option(&option[i]);
+		if (options[i].heading)
+			printf("\n%s:\n", options[i].heading);
+		print_option(&options[i]);
 	}
 	fputs(after, stdout);
 }

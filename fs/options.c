@@ -21,8 +21,12 @@
 
 static const char *parse_help(struct walfs_parser *parser, const char *text)
 {
+	const struct walfs_option *options;
+	size_t count;
+
 	(void)text;
-	walfs_help_print();
+	options = walfs_options_documented(&count);
+	walfs_help_print(options, count);
 	parser->outcome = WALFS_PARSE_DONE;
 	return NULL;
 }
