@@ -314,6 +314,10 @@ check-unit: $(TESTS) ## run the unit tests and sum their results (TESTS_RUN=test
 check-layers: all ## core is free of FUSE and prints nothing; fs and walctl use the public API only
 	$(Q)scripts/check-layers $(LIBWAL)
 
+.PHONY: format
+format: ## format the sources with clang-format 14
+	$(Q)scripts/format
+
 .PHONY: lint
 lint: ## shellcheck, cppcheck, manual pages and plain rules of style
 	$(Q)scripts/lint

@@ -23,10 +23,10 @@
 #define WALFS_BUSY_POLL_SKIPS_MAX 1024
 
 struct walfs_busy_poll {
-	uint64_t limit_ns;   /* of a round; 0: always sleep */
-	uint64_t until_ns;   /* the end of this round; 0: there is none */
-	unsigned skips;	     /* sleeps without a round before them, after the last one */
-	unsigned skips_left; /* of these */
+	uint64_t limit_ns;		/* of a round; 0: always sleep */
+	uint64_t until_ns;		/* the end of this round; 0: there is none */
+	unsigned skips;			/* sleeps without a round before them, after the last one */
+	unsigned skips_left;		/* of these */
 	_Atomic uint64_t found, missed; /* rounds that found a request, and that did not */
 };
 

@@ -58,8 +58,8 @@ struct walfs_handle *walfs_handle_new(struct walfs *fs, fuse_ino_t ino, int flag
 	handle->id = (uint64_t)slot->generation << 32 | (uint64_t)(slot - fs->handles.slots);
 	handle->ino = ino;
 	handle->kind = walfs_ino_kind(ino);
-	handle->segment = handle->kind == WALFS_CURRENT ? wal_log_current(fs->log)
-							: walfs_ino_segment(ino);
+	handle->segment =
+		handle->kind == WALFS_CURRENT ? wal_log_current(fs->log) : walfs_ino_segment(ino);
 	handle->readable = (flags & O_ACCMODE) != O_WRONLY;
 	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
 	if (handle->readable)

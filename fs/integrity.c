@@ -227,8 +227,7 @@ static int verify(struct check_job *check, char text[WALFS_VALUE_MAX])
 	int error;
 
 	wal_segment_name(check->segment, name);
-	error = wal_verify_segment(wal_log_dirfd(fs->log), name, check->segment, &options,
-				   &result);
+	error = wal_verify_segment(wal_log_dirfd(fs->log), name, check->segment, &options, &result);
 	if (error)
 		return error;
 	if (!result.faults)

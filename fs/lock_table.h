@@ -34,7 +34,7 @@ struct walfs_lock_wish {
 	bool flock; /* or POSIX */
 	short type; /* F_RDLCK, F_WRLCK, F_UNLCK */
 	uint64_t owner;
-	uint64_t handle; /* through which: it ends with that one at the latest */
+	uint64_t handle;     /* through which: it ends with that one at the latest */
 	uint64_t start, end; /* inclusive */
 	pid_t pid;
 	uid_t uid;
@@ -73,10 +73,10 @@ struct walfs_lock_table {
 int walfs_lock_table_set(struct walfs_lock_table *table, const struct walfs_lock_wish *wish);
 /* Return: whether another owner's lock is in the way; then held is that one. */
 bool walfs_lock_table_test(struct walfs_lock_table *table, const struct walfs_lock_wish *wish,
-		      struct walfs_lock_wish *held);
+			   struct walfs_lock_wish *held);
 /* After set() gave -EAGAIN. Return: 0, and granted() will be called; -EDEADLK; -ENOLCK. */
 int walfs_lock_table_wait(struct walfs_lock_table *table, struct walfs_lock_waiter *waiter,
-		     const struct walfs_lock_wish *wish);
+			  const struct walfs_lock_wish *wish);
 /* It waits no longer; granted() is not called. */
 void walfs_lock_table_cancel(struct walfs_lock_table *table, struct walfs_lock_waiter *waiter);
 /* Drops what the wish's owner has of this kind on its file. */

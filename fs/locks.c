@@ -80,8 +80,8 @@ bool walfs_locks_reap(struct walfs *fs)
 static void wait_for(fuse_req_t req, struct walfs_locks *locks, const struct walfs_lock_wish *wish)
 {
 	struct walfs_lock_request *request = calloc(1, sizeof(*request));
-	int error = request ? walfs_lock_table_wait(&locks->table, &request->waiter, wish)
-			    : -ENOLCK;
+	int error =
+		request ? walfs_lock_table_wait(&locks->table, &request->waiter, wish) : -ENOLCK;
 
 	if (!request || error) {
 		free(request);
@@ -135,9 +135,8 @@ void walfs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, stru
 		lock->l_type = held.type;
 		lock->l_whence = SEEK_SET;
 		lock->l_start = (off_t)held.start;
-		lock->l_len = held.end == WALFS_LOCK_LAST_BYTE
-				      ? 0
-				      : (off_t)(held.end - held.start + 1);
+		lock->l_len =
+			held.end == WALFS_LOCK_LAST_BYTE ? 0 : (off_t)(held.end - held.start + 1);
 		lock->l_pid = held.pid;
 	}
 	fuse_reply_lock(req, lock);

@@ -256,8 +256,8 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 	fs->locks.table.granted = walfs_locks_granted;
 	walfs_readers_init(&fs->readers);
 	fs->frames.max_line = options->max_line;
-	fs->frames.buffered_max = options->max_line > WALFS_BUFFERED_MAX ? options->max_line
-									 : WALFS_BUFFERED_MAX;
+	fs->frames.buffered_max =
+		options->max_line > WALFS_BUFFERED_MAX ? options->max_line : WALFS_BUFFERED_MAX;
 	note_start(fs);
 	pthread_mutex_init(&fs->reading, NULL);
 	pthread_mutex_init(&fs->checked.lock, NULL);
@@ -287,9 +287,9 @@ static void look_elsewhere(struct walfs *fs)
 {
 	fs->holder = holder_of(fs->options.store);
 	if (fs->holder)
-		fs->elsewhere_pid = walfs_mount_elsewhere(fs->options.store, fs->holder,
-							  fs->elsewhere_name,
-							  sizeof(fs->elsewhere_name));
+		fs->elsewhere_pid =
+			walfs_mount_elsewhere(fs->options.store, fs->holder, fs->elsewhere_name,
+					      sizeof(fs->elsewhere_name));
 }
 
 /* What holds for the process, and for all threads that it will have. */
@@ -340,8 +340,7 @@ static void say_start(struct walfs *fs)
 	struct wal_log_position position;
 
 	wal_log_position(fs->log, &position);
-	walfs_say(WAL_NOTICE_INFO,
-		  "%s: mounted on %s%s, segment %" PRIu32 ", next event %" PRIu64,
+	walfs_say(WAL_NOTICE_INFO, "%s: mounted on %s%s, segment %" PRIu32 ", next event %" PRIu64,
 		  fs->options.store, fs->options.mountpoint, fs->options.read_only ? " (ro)" : "",
 		  position.segment, position.next_event);
 }

@@ -41,13 +41,13 @@ struct messages {
 
 /* As stderr itself, these belong to the process: libfuse's log hook has no context. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects all below */
-static pthread_cond_t changed;	/* CLOCK_MONOTONIC; of the queue, of busy, of running */
+static pthread_cond_t changed; /* CLOCK_MONOTONIC; of the queue, of busy, of running */
 static pthread_t writer;
 static bool running, stopping;
 static bool busy; /* the writer is at one */
 static bool to_syslog;
 static struct messages queue;
-static struct messages kept; /* were written to the terminal, will go to syslog, too */
+static struct messages kept;  /* were written to the terminal, will go to syslog, too */
 static unsigned long dropped; /* not said yet */
 static uint64_t dropped_total;
 /* For whoever sees neither: `.walfs/status`. */
@@ -152,9 +152,8 @@ static void put_dropped(bool syslogged, unsigned long count)
 
 	if (!count)
 		return;
-	snprintf(text, sizeof(text),
-		 "%lu message%s dropped: whoever reads them did not keep up", count,
-		 count == 1 ? " was" : "s were");
+	snprintf(text, sizeof(text), "%lu message%s dropped: whoever reads them did not keep up",
+		 count, count == 1 ? " was" : "s were");
 	put(syslogged, WAL_NOTICE_WARNING, text);
 }
 

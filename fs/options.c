@@ -277,6 +277,8 @@ static const char *parse_mode(struct walfs_parser *parser, const char *text)
 
 #define AS_IT_HAS "as the store has it; new: "
 
+/* A table is read by its rows. */
+/* clang-format off */
 static const struct walfs_option documented[] = {
 	{.name = "-f", .parse = parse_foreground, .heading = "Options",
 	 .help = "stay in the foreground, with messages on stderr"},
@@ -342,6 +344,7 @@ static const struct walfs_option documented[] = {
 	{.name = "ro", .value = ", -r", .parse = parse_ro,
 	 .help = "only look: any store, also a damaged one, and change no byte of it"},
 };
+/* clang-format on */
 
 /* What else is understood: other names of the same, and what mount(8) or systemd pass. */
 static const struct walfs_option others[] = {
@@ -365,15 +368,39 @@ static const struct walfs_option others[] = {
 	{.name = "defcontext=", .to_kernel = true},
 	{.name = "rootcontext=", .to_kernel = true},
 	/* for mount(8) or systemd, or without meaning here; there are no links in the mount */
-	{.name = "default_permissions"}, {.name = "defaults"}, {.name = "auto"},
-	{.name = "noauto"}, {.name = "user"}, {.name = "user="}, {.name = "nouser"},
-	{.name = "users"}, {.name = "owner"}, {.name = "group"}, {.name = "nofail"},
-	{.name = "_netdev"}, {.name = "async"}, {.name = "dirsync"}, {.name = "diratime"},
-	{.name = "nodiratime"}, {.name = "relatime"}, {.name = "norelatime"},
-	{.name = "strictatime"}, {.name = "nostrictatime"}, {.name = "lazytime"},
-	{.name = "nolazytime"}, {.name = "iversion"}, {.name = "noiversion"}, {.name = "mand"},
-	{.name = "nomand"}, {.name = "silent"}, {.name = "loud"}, {.name = "symfollow"},
-	{.name = "nosymfollow"}, {.name = "comment="}, {.name = "x-*"}, {.name = "X-*"},
+	{.name = "default_permissions"},
+	{.name = "defaults"},
+	{.name = "auto"},
+	{.name = "noauto"},
+	{.name = "user"},
+	{.name = "user="},
+	{.name = "nouser"},
+	{.name = "users"},
+	{.name = "owner"},
+	{.name = "group"},
+	{.name = "nofail"},
+	{.name = "_netdev"},
+	{.name = "async"},
+	{.name = "dirsync"},
+	{.name = "diratime"},
+	{.name = "nodiratime"},
+	{.name = "relatime"},
+	{.name = "norelatime"},
+	{.name = "strictatime"},
+	{.name = "nostrictatime"},
+	{.name = "lazytime"},
+	{.name = "nolazytime"},
+	{.name = "iversion"},
+	{.name = "noiversion"},
+	{.name = "mand"},
+	{.name = "nomand"},
+	{.name = "silent"},
+	{.name = "loud"},
+	{.name = "symfollow"},
+	{.name = "nosymfollow"},
+	{.name = "comment="},
+	{.name = "x-*"},
+	{.name = "X-*"},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))

@@ -53,8 +53,8 @@ int walfs_reader_ensure(struct walfs_handle *handle)
 		error = wal_log_reader_refresh(log, handle->reader);
 		fault = *wal_segment_reader_fault(handle->reader);
 	} else {
-		error = wal_log_reader_open(log, handle->segment, WAL_READ_NO_WAIT,
-					    &handle->reader, &fault);
+		error = wal_log_reader_open(log, handle->segment, WAL_READ_NO_WAIT, &handle->reader,
+					    &fault);
 		if (error)
 			handle->reader = NULL;
 	}

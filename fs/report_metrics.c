@@ -64,8 +64,8 @@ static void put_bucket(const struct walfs_view *view, FILE *out,
 {
 	const char *label = series->label;
 
-	fprintf(out, "%s_bucket{%s,%s%sle=\"", series->name, view->store_label,
-		label ? label : "", label ? "," : "");
+	fprintf(out, "%s_bucket{%s,%s%sle=\"", series->name, view->store_label, label ? label : "",
+		label ? "," : "");
 	if (wal_latency_bucket_ns(i) == UINT64_MAX)
 		fputs("+Inf", out);
 	else
@@ -128,8 +128,7 @@ static void put_state(const struct walfs_view *view, FILE *out)
 		  "mounted again",
 		  view->stats.failed != 0);
 	put_gauge(view, out, "walfs_no_space",
-		  "Whether the last attempt to get a segment had no space",
-		  view->stats.no_space);
+		  "Whether the last attempt to get a segment had no space", view->stats.no_space);
 }
 
 static void put_positions(const struct walfs_view *view, FILE *out)
@@ -163,8 +162,7 @@ static void put_segments(const struct walfs_view *view, FILE *out)
 	put_gauge(view, out, "walfs_stored_segments", "Finished segments in the store",
 		  stats->sealed_segments);
 	put_gauge(view, out, "walfs_sealing_segments",
-		  "Segments that are closed and not sealed yet",
-		  stats->sealing_segments);
+		  "Segments that are closed and not sealed yet", stats->sealing_segments);
 	put_gauge(view, out, "walfs_ready_segments", "Segments prepared and waiting",
 		  stats->ready_segments);
 	put_gauge(view, out, "walfs_damaged_segments", "Segments known to be damaged",
@@ -172,8 +170,7 @@ static void put_segments(const struct walfs_view *view, FILE *out)
 	put_gauge(view, out, "walfs_first_segment", "Index of the oldest finished segment, or 0",
 		  view->first_segment);
 	put_gauge(view, out, "walfs_store_size_bytes",
-		  "Size of the file system that holds the store",
-		  view->space.f_blocks * unit);
+		  "Size of the file system that holds the store", view->space.f_blocks * unit);
 	put_gauge(view, out, "walfs_store_free_bytes", "Space on it that the daemon's user may use",
 		  view->space.f_bavail * unit);
 }

@@ -19,8 +19,10 @@ static const struct name {
 	const char *name;
 	enum walfs_kind kind;
 } names[] = {
-	{WALFS_ROOT, "current", WALFS_CURRENT},	    {WALFS_ROOT, "events", WALFS_EVENTS_DIR},
-	{WALFS_ROOT, ".walfs", WALFS_REPORT_DIR},   {WALFS_REPORT_DIR, "metrics", WALFS_METRICS},
+	{WALFS_ROOT, "current", WALFS_CURRENT},
+	{WALFS_ROOT, "events", WALFS_EVENTS_DIR},
+	{WALFS_ROOT, ".walfs", WALFS_REPORT_DIR},
+	{WALFS_REPORT_DIR, "metrics", WALFS_METRICS},
 	{WALFS_REPORT_DIR, "status", WALFS_STATUS},
 	{WALFS_REPORT_DIR, "active.wal", WALFS_SNAPSHOT},
 };

@@ -64,7 +64,7 @@ struct walfs_options {
 	uint32_t keep_age_s;
 	enum wal_io_method io_method;
 	uint32_t busy_poll_us; /* 0: sleep at once */
-	char *mount_options; /* for libfuse and the kernel; may be NULL */
+	char *mount_options;   /* for libfuse and the kernel; may be NULL */
 };
 
 enum walfs_parse { WALFS_PARSE_RUN, WALFS_PARSE_DONE, WALFS_PARSE_BAD };
@@ -98,7 +98,7 @@ void walfs_privileges_text(char *text, size_t size);
 
 /* --- frame.c ---------------------------------------------------------------- */
 
-#define WALFS_LINE_DEFAULT (16u << 20)	  /* max_line */
+#define WALFS_LINE_DEFAULT (16u << 20) /* max_line */
 #define WALFS_BUFFERED_MAX (64u << 20) /* of unfinished lines together, or one if that is longer */
 
 /* What the frames of all open files share. The loop's. */
@@ -172,7 +172,7 @@ struct walfs_handle {
 	/* readers.c: */
 	bool keeps_block;
 	struct walfs_handle *read_before, *read_after;
-	struct walfs_report report;	   /* constant once opened */
+	struct walfs_report report; /* constant once opened */
 	struct walfs_handle *next_unopened;
 };
 
@@ -265,8 +265,8 @@ struct walfs_checked {
 	pthread_mutex_t lock;		     /* protects all but the strand */
 	struct walfs_check_result **results; /* sorted by segment */
 	size_t count;
-	uint32_t reported_removed;	     /* of a removed segment: the last damage told */
-	struct walfs_strand strand;	     /* one check at a time */
+	uint32_t reported_removed;  /* of a removed segment: the last damage told */
+	struct walfs_strand strand; /* one check at a time */
 };
 
 /* "never", or the result of the last check and its time. Any thread. */
@@ -301,8 +301,8 @@ struct walfs {
 	struct walfs_probes probes;
 	struct walfs_opstats opstats;
 	struct walfs_busy_poll busy_poll; /* the loop's */
-	uint64_t started_ns;	   /* CLOCK_REALTIME */
-	uint64_t started_clock_ns; /* CLOCK_MONOTONIC */
+	uint64_t started_ns;		  /* CLOCK_REALTIME */
+	uint64_t started_clock_ns;	  /* CLOCK_MONOTONIC */
 	_Atomic bool stopping;
 	/* The loop's: held by the thread that reads requests. It protects the next four. */
 	pthread_mutex_t reading;

@@ -54,8 +54,8 @@ static void make_ready(struct walfs_workers *workers, struct walfs_job *job)
 /* In the log's thread: what the job waited for is sealed. */
 static void take_back(struct wal_seal_wait *sealed)
 {
-	struct walfs_job *job = (struct walfs_job *)((char *)sealed -
-						     offsetof(struct walfs_job, sealed));
+	struct walfs_job *job =
+		(struct walfs_job *)((char *)sealed - offsetof(struct walfs_job, sealed));
 	struct walfs_workers *workers = job->workers;
 
 	pthread_mutex_lock(&workers->lock);

@@ -174,7 +174,7 @@ static bool is_never_there(const char *name)
 
 /* Return: whether who asks was told of another length; then text is what it was told of. */
 static bool keep_to_probe(const struct walfs_question *question, char text[WALFS_VALUE_MAX],
-		    size_t length)
+			  size_t length)
 {
 	struct walfs_probes *probes = &walfs_of(question->req)->probes;
 	bool is_current = walfs_ino_kind(question->ino) == WALFS_CURRENT;

@@ -51,12 +51,12 @@ struct fault_io {
 
 	atomic_bool fixed_clock; /* now is what the clock says; else the real one */
 	uint64_t now;
-	uint64_t step_ns;	   /* added after each look */
-	_Atomic uint64_t passed_ns; /* that went by besides what did */
+	uint64_t step_ns;	     /* added after each look */
+	_Atomic uint64_t passed_ns;  /* that went by besides what did */
 	_Atomic uint64_t free_bytes; /* what is said to be free; UINT64_MAX: what is */
-	atomic_uint sync_delay_us; /* each fdatasync takes at least so long */
-	atomic_bool no_direct;	   /* there is no way past the page cache */
-	atomic_bool skip_sync;	   /* syncs are counted and may fail, but do nothing: quick */
+	atomic_uint sync_delay_us;   /* each fdatasync takes at least so long */
+	atomic_bool no_direct;	     /* there is no way past the page cache */
+	atomic_bool skip_sync;	     /* syncs are counted and may fail, but do nothing: quick */
 };
 
 /* Passes everything on to the system until told otherwise. */

@@ -299,8 +299,7 @@ static bool slot_possible(const struct oracle_slot *slot)
 
 	return slot->sequence > 0 && framing && slot->segment_bytes > AREA &&
 	       slot->segment_bytes <= UINT64_C(1) << 32 && blocks % slot->block_size == 0 &&
-	       slot->durable_segment < UINT32_MAX &&
-	       slot->durable_event < UINT64_C(1) << 62;
+	       slot->durable_segment < UINT32_MAX && slot->durable_event < UINT64_C(1) << 62;
 }
 
 bool oracle_slot_decode(const uint8_t b[ORACLE_SLOT_BYTES], struct oracle_slot *slot)

@@ -134,8 +134,7 @@ static unsigned reads;
 static ssize_t read_fails_once(const struct wal_io *io, int from, void *buf, size_t size,
 			       off_t offset)
 {
-	return reads++ == 0 ? -EIO
-			    : wal_io_system.pread_direct(io, from, buf, size, offset);
+	return reads++ == 0 ? -EIO : wal_io_system.pread_direct(io, from, buf, size, offset);
 }
 
 START_TEST(an_old_error_is_not_taken_for_one_of_now)

@@ -224,11 +224,10 @@ START_TEST(all_zero_is_no_header_of_any_kind)
 		WAL_FAULT_MAGIC);
 	ck_assert_int_ne(wal_block_header_decode((const void *)zeros, 1, TEST_BLOCK, 0, &block),
 			 WAL_FAULT_NONE);
-	ck_kind(wal_record_parse(&(struct wal_record_query){.data = zeros,
-							    .limit = 4032,
-							    .prev_chain = 1,
-							    .id = 1},
-				 &found),
+	ck_kind(wal_record_parse(
+			&(struct wal_record_query){
+				.data = zeros, .limit = 4032, .prev_chain = 1, .id = 1},
+			&found),
 		WAL_FAULT_EVENT_FIELD);
 }
 END_TEST
@@ -453,8 +452,8 @@ START_TEST(an_event_has_one_checksum_whichever_way_it_is_taken)
 		record.event.length_flags = wal_to_le32(length | (uint32_t)WAL_EVENT_PART << 24);
 		memcpy(record.payload, source, length);
 		from = wal_event_checksum_from(&record.event, source, length, chain, id);
-		ck_assert_uint_eq(from, (uint32_t)XXH3_64bits_withSeed(hashed, 12 + length,
-								       chain + id));
+		ck_assert_uint_eq(from,
+				  (uint32_t)XXH3_64bits_withSeed(hashed, 12 + length, chain + id));
 		ck_assert_uint_eq(from, wal_event_checksum(&record.event, length, chain, id));
 	}
 }

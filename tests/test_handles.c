@@ -160,11 +160,9 @@ int main(void)
 	TCase *tests = test_case(suite, "handles", 60);
 
 	tcase_add_checked_fixture(tests, begin, end);
-	tcase_add_test(
-		tests,
-		many_handles_of_one_file_and_of_others_are_found_opened_and_closed_at_once);
-	tcase_add_test(tests, the_one_that_is_found_was_opened_last_and_can_be_read);
 	tcase_add_test(tests,
-		       the_slot_of_a_closed_handle_is_used_again_and_its_old_number_is_not);
+		       many_handles_of_one_file_and_of_others_are_found_opened_and_closed_at_once);
+	tcase_add_test(tests, the_one_that_is_found_was_opened_last_and_can_be_read);
+	tcase_add_test(tests, the_slot_of_a_closed_handle_is_used_again_and_its_old_number_is_not);
 	return test_main(suite);
 }

@@ -1286,7 +1286,7 @@ START_TEST(no_space_to_write_into_a_segment_takes_what_got_in_and_goes_on_by_its
 	ck_ok(wal_log_sync(wal));
 	close_log();
 	open_log();
-	assert_log_lines(700); /* and "never" is not there */
+	assert_log_lines(700);				/* and "never" is not there */
 	ck_assert_uint_eq(position().segment, segment); /* no tail was cut */
 }
 END_TEST
@@ -2104,11 +2104,10 @@ static void add_appending(Suite *suite)
 	tcase_add_test(t, a_full_segment_is_sealed_and_the_log_goes_on);
 	tcase_add_test(t, a_record_larger_than_an_event_is_a_group_in_one_segment);
 	tcase_add_test(t, a_clock_that_goes_back_is_held_and_the_next_segment_says_so);
-	tcase_add_loop_test(
-		t, R47_a_clock_that_was_set_back_begins_a_segment_with_the_right_time, 0, 2);
+	tcase_add_loop_test(t, R47_a_clock_that_was_set_back_begins_a_segment_with_the_right_time,
+			    0, 2);
 	tcase_add_test(t, a_clock_that_goes_to_and_fro_begins_few_segments);
-	tcase_add_test(
-		t, without_space_for_another_segment_a_clock_that_was_set_back_stops_nobody);
+	tcase_add_test(t, without_space_for_another_segment_a_clock_that_was_set_back_stops_nobody);
 	tcase_add_test(t, rotating_an_empty_segment_does_nothing);
 	tcase_add_test(t, rotating_seals_the_segment_and_starts_the_next);
 	tcase_add_test(t, a_finished_segment_is_known_once_it_was_read);
@@ -2153,8 +2152,8 @@ static void add_failing(Suite *suite)
 			    2);
 	tcase_add_loop_test(
 		t, no_space_to_write_into_a_segment_takes_what_got_in_and_goes_on_by_itself, 0, 2);
-	tcase_add_loop_test(
-		t, a_close_is_not_clean_while_parts_of_what_failed_are_behind_the_end, 0, 2);
+	tcase_add_loop_test(t, a_close_is_not_clean_while_parts_of_what_failed_are_behind_the_end,
+			    0, 2);
 	tcase_add_test(t, what_is_held_is_held_still_where_there_was_no_space_to_write_it);
 	tcase_add_test(t, a_resume_record_without_space_is_due_still);
 	tcase_add_test(t, after_a_write_that_failed_for_good_what_is_there_can_be_read);

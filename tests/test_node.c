@@ -42,9 +42,9 @@ START_TEST(st_ino_fits_a_32_bit_program_for_indexes_below_2_to_30)
 	for (k = 0; k < KINDS; k++)
 		for (i = 0; i < INDEXES; i++)
 			if (indexes[i] < 1u << 30)
-				ck_assert_uint_le(walfs_stat_ino(walfs_ino(of_segments[k],
-									   indexes[i], 9)),
-						  UINT32_MAX);
+				ck_assert_uint_le(
+					walfs_stat_ino(walfs_ino(of_segments[k], indexes[i], 9)),
+					UINT32_MAX);
 	for (k = 0; k < 16; k++)
 		if (!is_of_segments((enum walfs_kind)k))
 			ck_assert_uint_le(walfs_stat_ino(walfs_ino((enum walfs_kind)k, 0, 9)),

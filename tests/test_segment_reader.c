@@ -684,10 +684,8 @@ static uint64_t find_nonzero_end(void)
 
 /* Where in a file of the largest size a byte stands; the last one of its block, the first ... */
 static const uint64_t far_bytes[] = {
-	4096 + 100 * TEST_BLOCK - 1,
-	4096 + 100 * TEST_BLOCK,
-	4096 + 1000 * TEST_BLOCK + 17,
-	WAL_SEGMENT_SIZE_MAX - TEST_BLOCK - 1,
+	4096 + 100 * TEST_BLOCK - 1,   4096 + 100 * TEST_BLOCK,
+	4096 + 1000 * TEST_BLOCK + 17, WAL_SEGMENT_SIZE_MAX - TEST_BLOCK - 1,
 	WAL_SEGMENT_SIZE_MAX - 1,
 };
 

@@ -856,8 +856,10 @@ END_TEST
 /* --- no space to overwrite what is there ---------------------------------------------- */
 
 /* In batches of three: within a block, over a block's end, and a group over three blocks. */
-static const uint32_t batches[][3] = {
-	{100, 200, 300}, {1500, 1500, 500}, {40, 6000, 30}, {700, 50, 8}};
+static const uint32_t batches[][3] = {{100, 200, 300},
+				      {1500, 1500, 500},
+				      {40, 6000, 30},
+				      {700, 50, 8}};
 
 /* What anybody else finds in the file is what the writer would go on behind. */
 static void assert_file_has_what_was_settled(void)
@@ -1040,8 +1042,7 @@ static Suite *segment_writer_suite(void)
 	tcase_add_checked_fixture(t, begin, end);
 	add_tests(t);
 #ifdef WAL_CHECKED
-	tcase_add_test_raise_signal(t, an_append_outside_the_data_area_is_our_own_mistake,
-				    SIGABRT);
+	tcase_add_test_raise_signal(t, an_append_outside_the_data_area_is_our_own_mistake, SIGABRT);
 #endif
 	tcase_add_test(t, touch_changes_no_byte);
 	tcase_add_test(t, touch_before_start_leaves_zeros);

@@ -114,11 +114,11 @@ static void verify_both(uint32_t active)
 	ck_assert_msg(result.faults == 0 && result.notes == 0, "%s: %s (%s), %u notes",
 		      result.first_name, wal_fault_kind_name(result.first.kind),
 		      result.first.detail, (unsigned)result.notes);
-	err = wal_verify_segment(AT_FDCWD, store_segment_path(test_dir(), active), active,
-				 &options, &result);
+	err = wal_verify_segment(AT_FDCWD, store_segment_path(test_dir(), active), active, &options,
+				 &result);
 	ck_assert_msg(err == 0 || err == -ENOENT, "%s", strerror(-err));
-	ck_assert_msg(result.faults == 0, "active: %s (%s)",
-		      wal_fault_kind_name(result.first.kind), result.first.detail);
+	ck_assert_msg(result.faults == 0, "active: %s (%s)", wal_fault_kind_name(result.first.kind),
+		      result.first.detail);
 }
 
 /* Each segment of the list is sound, or was removed since. Return: how many were. */

@@ -1405,9 +1405,8 @@ START_TEST(verify_says_before_what_recovery_does)
 	}
 	ck_assert_msg(err == 0, "%s (%s)", strerror(-err), error.text);
 	ck_assert_msg(is_damage(state) == (result.faults > 0), "%s, %s: %llu faults, %s: %s (%s)",
-		      state->row, state->name, (unsigned long long)result.faults,
-		      result.first_name, wal_fault_kind_name(result.first.kind),
-		      result.first.detail);
+		      state->row, state->name, (unsigned long long)result.faults, result.first_name,
+		      wal_fault_kind_name(result.first.kind), result.first.detail);
 	if (!is_damage(state))
 		ck_assert_msg(is_told(state) == (result.notes > 0), "%s, %s: %llu notes",
 			      state->row, state->name, (unsigned long long)result.notes);
@@ -1438,8 +1437,8 @@ static void add_store_tests(Suite *suite)
 	tcase_add_checked_fixture(t, build_store, destroy_store);
 	tcase_add_test(t, a_sound_store_has_no_fault);
 	tcase_add_test(t, a_torn_tail_at_the_durable_position_is_a_note_and_no_fault);
-	tcase_add_loop_test(
-		t, bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them, 0, 2);
+	tcase_add_loop_test(t, bytes_behind_the_last_event_are_a_fault_where_no_crash_explains_them,
+			    0, 2);
 	tcase_add_loop_test(t, clean_in_one_slot_does_not_count_where_the_other_is_bad, 0, 3);
 	tcase_add_test(t, a_slot_that_was_never_written_is_not_missed);
 	tcase_add_loop_test(t, what_recovery_sets_aside_is_a_note, 0, 3);

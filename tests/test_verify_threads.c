@@ -54,8 +54,7 @@ static void verify(struct outcome *outcome, unsigned threads, unsigned flags, un
 	memset(outcome, 0, sizeof(*outcome));
 	outcome->caller = pthread_self();
 	outcome->stop_at = stop_at;
-	outcome->err =
-		wal_verify_segment(test_dirfd(), SEGMENT, 1, &options, &outcome->result);
+	outcome->err = wal_verify_segment(test_dirfd(), SEGMENT, 1, &options, &outcome->result);
 }
 
 static void assert_same_outcome(void)

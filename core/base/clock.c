@@ -43,7 +43,7 @@ struct moment {
 };
 
 static struct {
-	uint64_t base_ns; /* there once ns_a_tick is */
+	uint64_t base_ns;	    /* there once ns_a_tick is */
 	_Atomic uint64_t ns_a_tick; /* times 2^32; 0: not known, or the counter is not used */
 } counter;
 
@@ -65,8 +65,8 @@ static struct moment read_both(clockid_t clock)
 /* If the kernel does not trust the counter, or has a better clock, so do we. */
 static bool kernel_tells_time_by_counter(void)
 {
-	FILE *file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-			   "re");
+	FILE *file =
+		fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
 	char name[16] = "";
 
 	if (!file)

@@ -46,14 +46,12 @@ bool wal_chain_is_restart(const uint8_t log[16], uint32_t segment_index, uint64_
 bool wal_segment_begins_chain(const uint8_t log[16], const struct wal_segment_info *info)
 {
 	return info->prev_chain == wal_chain_restart(log, info->index) ||
-	       (info->index == WAL_FIRST_SEGMENT_INDEX &&
-		info->prev_chain == wal_chain_start(log));
+	       (info->index == WAL_FIRST_SEGMENT_INDEX && info->prev_chain == wal_chain_start(log));
 }
 
 static uint64_t segment_header_checksum(const struct wal_disk_segment_header *disk, uint64_t seed)
 {
-	return wal_checksum(disk, offsetof(struct wal_disk_segment_header, header_checksum),
-				    seed);
+	return wal_checksum(disk, offsetof(struct wal_disk_segment_header, header_checksum), seed);
 }
 
 void wal_segment_header_encode(struct wal_segment_header *header, uint64_t chain,
@@ -168,13 +166,12 @@ bool wal_segment_bytes_are_possible(uint64_t segment_bytes, uint32_t block_size)
 static uint64_t block_chain(const struct wal_disk_block_header *disk, uint64_t previous_chain)
 {
 	return wal_checksum(disk, offsetof(struct wal_disk_block_header, chained_checksum),
-				    previous_chain);
+			    previous_chain);
 }
 
 static uint64_t block_header_checksum(const struct wal_disk_block_header *disk, uint64_t seed)
 {
-	return wal_checksum(disk, offsetof(struct wal_disk_block_header, header_checksum),
-				    seed);
+	return wal_checksum(disk, offsetof(struct wal_disk_block_header, header_checksum), seed);
 }
 
 void wal_block_header_encode(const struct wal_block_header *header, uint64_t segment_prev_chain,

@@ -54,15 +54,13 @@ enum wal_fault_kind wal_record_examine_flags(struct wal_found *found)
 	return skip_extension(found) ? WAL_FAULT_NONE : WAL_FAULT_EVENT_FIELD;
 }
 
-enum wal_fault_kind wal_record_parse(const struct wal_record_query *query,
-				     struct wal_found *found)
+enum wal_fault_kind wal_record_parse(const struct wal_record_query *query, struct wal_found *found)
 {
 	enum wal_fault_kind kind;
 
 	if (!wal_record_locate(query->data, query->at, query->limit, found))
 		return WAL_FAULT_EVENT_FIELD;
-	if (!query->unchecked &&
-	    !wal_record_checksum_fits(found, query->prev_chain, query->id))
+	if (!query->unchecked && !wal_record_checksum_fits(found, query->prev_chain, query->id))
 		return WAL_FAULT_EVENT_CHECKSUM;
 	kind = wal_record_examine(found);
 	if (kind)

@@ -99,8 +99,7 @@ struct wal_record_query {
  * Return: NONE, or EVENT_FIELD, EVENT_CHECKSUM, PADDING, or EVENT_TIME. All zero is
  * EVENT_FIELD.
  */
-enum wal_fault_kind wal_record_parse(const struct wal_record_query *query,
-				     struct wal_found *found);
+enum wal_fault_kind wal_record_parse(const struct wal_record_query *query, struct wal_found *found);
 
 /* What the first record of a segment (or a RESUME record) says. */
 struct wal_meta_record {

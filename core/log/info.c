@@ -92,7 +92,7 @@ static bool look_for_damage(struct wal_log *log, const struct wal_segment_reader
 }
 
 int wal_log_open_finished(struct wal_log *log, uint32_t index, unsigned flags,
-			 struct wal_segment_reader **r, struct wal_fault *fault)
+			  struct wal_segment_reader **r, struct wal_fault *fault)
 {
 	char name[WAL_NAME_MAX];
 	int err;

@@ -35,10 +35,10 @@ struct wal_log_entry {
 	enum wal_fault_kind fault;
 	uint32_t fault_block;
 	uint64_t fault_offset;
-	char *fault_detail;	     /* may be NULL */
+	char *fault_detail;	      /* may be NULL */
 	struct wal_told_blocks *told; /* NULL: none */
-	struct wal_known_info *info; /* NULL: not read yet */
-	uint64_t bytes;		     /* of the file, once sized; 0: there is none, or an error */
+	struct wal_known_info *info;  /* NULL: not read yet */
+	uint64_t bytes;		      /* of the file, once sized; 0: there is none, or an error */
 };
 
 /*
@@ -86,7 +86,7 @@ struct wal_log_next {
 	uint64_t step_due_ns;	/* from when on a clock that was set back begins a segment */
 	uint64_t step_pause_ns; /* how long that was put off the last time */
 	uint32_t made_again;	/* its prepared file was removed once; 0: none */
-	int starting_error; /* of the last attempt to begin a segment that was ready; 0: none */
+	int starting_error;	/* of the last attempt to begin a segment that was ready; 0: none */
 };
 
 /* A segment that is closed and not sealed yet. */
@@ -151,14 +151,14 @@ struct wal_log {
 
 	/* The end of the log. */
 	struct wal_segment_writer writer;
-	bool writing;		/* writer is open */
-	int writing_error;	/* of the last write into the segment: no space; 0: it went well */
-	bool resume_due;	/* META(RESUME) goes before the next event */
+	bool writing;	   /* writer is open */
+	int writing_error; /* of the last write into the segment: no space; 0: it went well */
+	bool resume_due;   /* META(RESUME) goes before the next event */
 	uint32_t resume_bits;
-	uint32_t view_current;	/* not writing: the segment that `current` shows */
-	uint64_t held_bytes;	/* room promised to holds */
+	uint32_t view_current;	    /* not writing: the segment that `current` shows */
+	uint64_t held_bytes;	    /* room promised to holds */
 	struct wal_durable durable; /* D; the coordinator writes it to wal.meta later */
-	bool meta_no_space;	/* wal.meta waits for space */
+	bool meta_no_space;	    /* wal.meta waits for space */
 
 	int failed;			/* the error that made the log read-only; 0: none */
 	char failure[WAL_FAILURE_TEXT]; /* and what failed, where */
@@ -185,7 +185,7 @@ struct wal_log {
 	/* --- each with a lock of its own, or atomic --------------------------------------- */
 	struct wal_segment_preparer preparer;
 	struct wal_meta_coordinator coordinator;
-	bool coordinator_open; /* set while opening, or under the log's lock */
+	bool coordinator_open;	       /* set while opening, or under the log's lock */
 	struct wal_shared_files files; /* of readers */
 	struct wal_telemetry telemetry;
 };

@@ -125,9 +125,8 @@ static bool has_work(struct wal_log *log)
 	struct wal_maintainer *m = &log->maintainer;
 	struct wal_closed_queue *q = &log->closed;
 
-	return m->retaining ||
-	       (q->count > 0 &&
-		(!q->no_space || q->urgent || log->failed || wal_closed_first_unsynced(q)));
+	return m->retaining || (q->count > 0 && (!q->no_space || q->urgent || log->failed ||
+						 wal_closed_first_unsynced(q)));
 }
 
 /* Lock held. Return: whether there is something to do (or to look at: ages, space). */

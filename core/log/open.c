@@ -57,8 +57,8 @@ static int recover_and_open(struct wal_log *log, struct wal_error *error)
 	log->meta = rec.meta;
 	log->durable = rec.meta.durable;
 	if (!err)
-		log->record_limit = wal_segment_record_limit(rec.meta.block_size,
-							     rec.meta.segment_bytes);
+		log->record_limit =
+			wal_segment_record_limit(rec.meta.block_size, rec.meta.segment_bytes);
 	if (!err)
 		err = log->read_only ? open_read_only(log, &rec, error)
 				     : open_for_writing(log, &rec, error);

@@ -52,9 +52,9 @@ struct retention {
 	size_t count;	/* of those that would be left */
 	uint64_t bytes; /* of them; only if keep_bytes is set */
 	uint64_t now;
-	size_t seen;	   /* sealed[seen]: the first whose time */
-	uint64_t seen_ns;  /* can be believed, and which; 0: not looked for */
-	bool more;	   /* left for another step */
+	size_t seen;	  /* sealed[seen]: the first whose time */
+	uint64_t seen_ns; /* can be believed, and which; 0: not looked for */
+	bool more;	  /* left for another step */
 };
 
 /* What a step removes. */
@@ -85,8 +85,7 @@ static int list_sealed(struct retention *r)
 	for (i = 0; r->sealed && i < log->table.count; i++) {
 		const struct wal_log_entry *entry = &log->table.entries[i];
 
-		if (entry->index == current || entry->damaged ||
-		    wal_closed_find(log, entry->index))
+		if (entry->index == current || entry->damaged || wal_closed_find(log, entry->index))
 			continue;
 		r->sealed[r->listed++] = (struct sealed){
 			.index = entry->index, .sized = entry->sized, .bytes = entry->bytes};

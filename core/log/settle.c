@@ -59,7 +59,7 @@ static const char *copy_on_write_name(int dirfd)
 	switch ((uint32_t)st.f_type) {
 	case BTRFS_SUPER_MAGIC:
 		return ioctl(dirfd, FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_NOCOW_FL ? NULL
-											  : "btrfs";
+											 : "btrfs";
 	case BCACHEFS_MAGIC:
 		return "bcachefs";
 	case NILFS_SUPER_MAGIC:

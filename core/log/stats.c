@@ -30,8 +30,7 @@ void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 	memcpy(stats->failure, log->failure, sizeof(stats->failure));
 	stats->no_space = log->pending.due || wal_is_no_space(error) ||
 			  wal_is_no_space(log->next.starting_error) || log->writing_error ||
-			  log->closed.no_space ||
-			  log->meta_no_space;
+			  log->closed.no_space || log->meta_no_space;
 	stats->sync_waiters = log->committer.waiting;
 	if (log->writing) {
 		point = wal_segment_writer_point(&log->writer);

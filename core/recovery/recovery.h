@@ -57,17 +57,17 @@ struct wal_recovery {
 	struct wal_framing framing; /* likewise */
 	wal_notice_fn *notice;
 	void *notice_ctx;
-	unsigned read_flags; /* WAL_READ_*, of the segments that are looked at */
+	unsigned read_flags;		   /* WAL_READ_*, of the segments that are looked at */
 	const struct wal_store_view *view; /* what was seen, with list; NULL: looks itself */
 
 	/* Found. */
 	struct wal_store_list list;
-	struct wal_meta meta; /* with the parameters to go on with */
-	bool has_meta;	      /* D is known */
+	struct wal_meta meta;	     /* with the parameters to go on with */
+	bool has_meta;		     /* D is known */
 	struct wal_fault meta_fault; /* R7, R8: the detail is the words for both; or NONE */
-	bool meta_is_bad;     /* wal.meta holds something that is no slot: kept aside */
-	uint32_t bits;	      /* WAL_META_* that the next META record has to say */
-	bool is_new;	      /* nothing there yet */
+	bool meta_is_bad;	     /* wal.meta holds something that is no slot: kept aside */
+	uint32_t bits;		     /* WAL_META_* that the next META record has to say */
+	bool is_new;		     /* nothing there yet */
 	bool clean;
 	struct wal_step *steps;
 	size_t step_count;

@@ -40,7 +40,7 @@ static bool covers(const struct wal_plan *plan, const struct wal_probe *probe)
  * so only by its event: nothing in that one was durable, but all before it.
  */
 static bool reaches_past(const struct wal_plan *plan, uint64_t last_event,
-			   const struct wal_probe *next)
+			 const struct wal_probe *next)
 {
 	return covers(plan, next) || plan->rec->meta.durable.event > last_event;
 }
@@ -195,8 +195,7 @@ static int decide_last_unsealed(struct wal_plan *plan, size_t i)
 	if (is_resumable(plan, probe) && rec->meta.durable.segment <= probe->index &&
 	    plan->proved < probe->next_event) {
 		rec->resume = probe->index;
-		rec->resume_file =
-			(struct wal_file_id){probe->stat.st_dev, probe->stat.st_ino};
+		rec->resume_file = (struct wal_file_id){probe->stat.st_dev, probe->stat.st_ino};
 		rec->resume_tail = probe->tail;
 		return 0;
 	}
@@ -404,8 +403,8 @@ static void settle_durable(struct wal_plan *plan)
 	for (i = 0; i < plan->count; i++) {
 		const struct wal_probe *probe = &plan->probes[i];
 		const struct wal_durable end = {probe->index, probe->end, probe->next_event - 1};
-		const struct wal_durable start = {
-			probe->index, first_record_end(), probe->header.first_event_id - 1};
+		const struct wal_durable start = {probe->index, first_record_end(),
+						  probe->header.first_event_id - 1};
 
 		if (is_sealed(probe))
 			raise_durable(d, &end);

@@ -12,8 +12,8 @@ struct wal_fault wal_plan_given_fault(uint32_t index, uint64_t first_event, uint
 	struct wal_fault fault = {.kind = WAL_FAULT_SEQUENCE,
 				  .segment = index,
 				  .block = WAL_NO_BLOCK,
-				  .offset = offsetof(struct wal_disk_segment_header,
-					     first_event_id)};
+				  .offset =
+					  offsetof(struct wal_disk_segment_header, first_event_id)};
 
 	snprintf(fault.detail, sizeof(fault.detail),
 		 "begins with event %" PRIu64 ", and segments before it go to event %" PRIu64,

@@ -131,12 +131,12 @@ static int decide_without_segments(struct wal_plan *plan)
 	}
 	if (rec->list.has_others && !rec->list.has_meta)
 		return wal_error_set(
-			plan->error, -ENOTEMPTY,
-			"%s: %s%s", rec->path,
+			plan->error, -ENOTEMPTY, "%s: %s%s", rec->path,
 			"not a walfs store and not empty; give an empty directory, or one that "
 			"does not exist yet",
 			rec->list.has_current ? " (\"" WAL_CURRENT_NAME "\" in it: a copy of a "
-						"mount is no store)" : "");
+						"mount is no store)"
+					      : "");
 	if (rec->meta_is_bad) /* R34 */
 		wal_plan_doubt_meta(
 			rec, WAL_NOTICE_ERROR, "damaged, and there is no segment",

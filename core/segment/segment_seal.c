@@ -67,7 +67,7 @@ static int write_seal(const struct wal_io *io, int fd, const struct wal_disk_seg
 }
 
 int wal_segment_seal_synced(const struct wal_io *io, int fd, struct wal_segment_header *header,
-			  uint64_t chain)
+			    uint64_t chain)
 {
 	uint64_t size = wal_block_offset(header->block_size, header->block_count);
 	struct wal_disk_segment_header disk;

@@ -159,8 +159,8 @@ static inline void put_event(struct wal_segment_writer *w, const uint8_t *data, 
 	event->length_flags = wal_to_le32(length | flags << 24);
 	event->timestamp_ns = wal_to_le64(timestamp_ns);
 	memcpy(event + 1, data, length);
-	event->event_checksum = wal_to_le32(wal_event_checksum_from(
-		event, data, length, w->header.prev_chain, w->next_event));
+	event->event_checksum = wal_to_le32(
+		wal_event_checksum_from(event, data, length, w->header.prev_chain, w->next_event));
 	if (w->at == 0)
 		w->start.first_timestamp_ns = timestamp_ns;
 	w->at += wal_event_span(length);

@@ -188,6 +188,6 @@ void wal_segment_writer_tail(const struct wal_segment_writer *w, struct wal_tail
  * Return: 0; -ENOSPC, -EDQUOT: not synced yet, may be tried again; -EIO ...
  */
 int wal_segment_seal_synced(const struct wal_io *io, int fd, struct wal_segment_header *header,
-			  uint64_t chain);
+			    uint64_t chain);
 
 #endif

@@ -84,14 +84,14 @@ static enum wal_fault_kind take_record(struct walk *w, const uint8_t *data, uint
 	struct wal_found found;
 	enum wal_fault_kind kind;
 
-	kind = wal_record_parse(
-		&(struct wal_record_query){.data = data,
-					   .at = at,
-					   .limit = w->data_size,
-					   .prev_chain = w->source->header->prev_chain,
-					   .id = tail->next_event,
-					   .not_before_ns = tail->last_ns},
-		&found);
+	kind = wal_record_parse(&(struct wal_record_query){.data = data,
+							   .at = at,
+							   .limit = w->data_size,
+							   .prev_chain =
+								   w->source->header->prev_chain,
+							   .id = tail->next_event,
+							   .not_before_ns = tail->last_ns},
+				&found);
 	if (kind)
 		return kind;
 	if (found.flags & WAL_EVENT_META)
@@ -252,8 +252,8 @@ static bool is_at(const struct walk *w, uint32_t block, uint32_t at)
 /* Is there something that no record ends, or a group without its end? */
 static int is_unfinished(struct walk *w, uint64_t *after)
 {
-	uint64_t end = wal_block_offset(w->block_size, w->tail.block) + WAL_BLOCK_HEADER +
-		       w->tail.at;
+	uint64_t end =
+		wal_block_offset(w->block_size, w->tail.block) + WAL_BLOCK_HEADER + w->tail.at;
 	int err = find_nonzero_end(w, after);
 
 	return err ? err : *after != end || w->in_group;

@@ -22,8 +22,8 @@ struct wal_tail {
 	struct wal_block_header start; /* this block so far; its checksums are not set */
 	struct wal_meta_record meta;   /* META(SEGMENT) */
 	uint64_t incarnation;	       /* of the last META */
-	uint64_t nonzero_end;	  /* after the last byte that is not zero; offset if all are */
-	enum wal_fault_kind stop; /* why the walk ended there; EVENT_FIELD at zeros too */
+	uint64_t nonzero_end;	       /* after the last byte that is not zero; offset if all are */
+	enum wal_fault_kind stop;      /* why the walk ended there; EVENT_FIELD at zeros too */
 };
 
 struct wal_walk_source {

@@ -66,9 +66,8 @@ uint64_t wal_clock_steps_apply(const struct wal_clock_steps *steps, uint32_t seg
 		/* A time after `before` was given by a clock that was right before this step. */
 		if (segment > step->segment || closed_ns > step->before_ns)
 			continue;
-		closed_ns = step->after_ns - closed_ns > step->step_ns
-				    ? closed_ns + step->step_ns
-				    : step->after_ns;
+		closed_ns = step->after_ns - closed_ns > step->step_ns ? closed_ns + step->step_ns
+								       : step->after_ns;
 	}
 	return closed_ns;
 }

@@ -26,12 +26,12 @@ struct wal_meta_coordinator {
 	pthread_cond_t wrote;
 	struct wal_meta meta; /* lock, like what follows: what is written next */
 	bool dirty;
-	bool urgent;	  /* somebody waits: do not gather */
-	uint64_t wanted;  /* flushes asked for */
-	uint64_t written; /* and done */
-	uint64_t tried;	  /* or tried, without space */
-	int no_space;	  /* what the last one found; 0: it was written */
-	int error;	  /* of the write that ended the thread */
+	bool urgent;		/* somebody waits: do not gather */
+	uint64_t wanted;	/* flushes asked for */
+	uint64_t written;	/* and done */
+	uint64_t tried;		/* or tried, without space */
+	int no_space;		/* what the last one found; 0: it was written */
+	int error;		/* of the write that ended the thread */
 	uint32_t first_written; /* what the last write said of meta.first_segment */
 	bool stop;
 	struct wal_telemetry *telemetry;

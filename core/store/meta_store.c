@@ -182,8 +182,8 @@ int wal_meta_store_open(struct wal_meta_store *store, const struct wal_io *io, i
 	int err;
 
 	*store = (struct wal_meta_store){.io = io, .read_back = true};
-	store->fd = io->open(io, dirfd, WAL_META_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
-			     0600);
+	store->fd =
+		io->open(io, dirfd, WAL_META_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (store->fd == -EEXIST)
 		store->fd = wal_store_open_to_write(io, dirfd, WAL_META_FILE, NULL, why);
 	if (store->fd < 0)

@@ -31,7 +31,7 @@ struct wal_store_list {
 	size_t torn_count;
 	bool has_meta;
 	bool has_current; /* "current", the name that it has in a mount */
-	bool has_others; /* anything that is none of these, "current" too */
+	bool has_others;  /* anything that is none of these, "current" too */
 };
 
 /* Return: 0 or -errno; on error there is nothing to destroy. */

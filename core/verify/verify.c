@@ -153,14 +153,13 @@ static bool check_event(struct verifier *v, uint32_t block, uint32_t at, uint64_
 	uint64_t offset = data_offset(v, block) + at;
 	enum wal_fault_kind kind;
 
-	kind = wal_record_parse(
-		&(struct wal_record_query){.data = v->block + WAL_BLOCK_HEADER,
-					   .at = at,
-					   .limit = v->header.used_bytes,
-					   .prev_chain = v->r->header.prev_chain,
-					   .id = id,
-					   .not_before_ns = v->last_ns},
-		found);
+	kind = wal_record_parse(&(struct wal_record_query){.data = v->block + WAL_BLOCK_HEADER,
+							   .at = at,
+							   .limit = v->header.used_bytes,
+							   .prev_chain = v->r->header.prev_chain,
+							   .id = id,
+							   .not_before_ns = v->last_ns},
+				found);
 	if (kind) {
 		report(v, kind, block, offset, "event %" PRIu64, id);
 		return kind == WAL_FAULT_EVENT_TIME;

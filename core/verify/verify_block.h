@@ -9,11 +9,11 @@
 struct wal_block_sum {
 	struct wal_block_header header;
 	uint64_t payload_bytes;
-	uint64_t last_ns; /* of its last record */
+	uint64_t last_ns;      /* of its last record */
 	bool begins_with_meta; /* before its events, if any */
-	bool has_events;  /* or META alone */
-	bool continues;	  /* its first event is CONT */
-	bool goes_on;	  /* its last event is MORE */
+	bool has_events;       /* or META alone */
+	bool continues;	       /* its first event is CONT */
+	bool goes_on;	       /* its last event is MORE */
 };
 
 /*

@@ -104,8 +104,7 @@ static void check_chunk(const struct wal_block_feed *feed, uint32_t chunk)
 /* With the lock. */
 static bool can_claim(const struct wal_block_feed *feed)
 {
-	return feed->claimed < feed->chunk_count &&
-	       feed->claimed - feed->asked < feed->slot_count;
+	return feed->claimed < feed->chunk_count && feed->claimed - feed->asked < feed->slot_count;
 }
 
 /* With the lock, which is let go meanwhile. */
@@ -197,8 +196,7 @@ static unsigned plan(struct wal_block_feed *feed, unsigned threads)
 
 	if (chunk_bytes < header->block_size)
 		chunk_bytes = header->block_size;
-	threads = threads ? smaller(threads, WAL_VERIFY_THREADS_MAX)
-			  : choose_threads(feed->reader);
+	threads = threads ? smaller(threads, WAL_VERIFY_THREADS_MAX) : choose_threads(feed->reader);
 	feed->chunk_blocks = smaller(chunk_bytes / header->block_size, header->block_count);
 	feed->chunk_count = (header->block_count - 1) / feed->chunk_blocks + 1;
 	feed->slot_count = threads > 1 ? SLOTS_A_THREAD * threads : 1;

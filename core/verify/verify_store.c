@@ -105,8 +105,9 @@ static void check_restart(struct store_check *c, const struct wal_segment_info *
 	if (check_given(c, info))
 		return;
 	if (c->index && info->first_event > c->given)
-		report(c, c->index, WAL_FAULT_POSITION, c->end, "segment %" PRIu32
-		       " begins with event %" PRIu64 ", the last one before it is %" PRIu64,
+		report(c, c->index, WAL_FAULT_POSITION, c->end,
+		       "segment %" PRIu32 " begins with event %" PRIu64
+		       ", the last one before it is %" PRIu64,
 		       info->index, info->first_event, c->next_event - 1);
 	else if (c->ends_unsealed)
 		report(c, c->index, WAL_FAULT_POSITION, c->end,

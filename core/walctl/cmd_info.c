@@ -344,7 +344,7 @@ static void list_place(struct listing *listing, struct wal_segment_info *info)
 
 	sequence_file(&listing->sequence, info->index);
 	if (info->fault.kind == WAL_FAULT_OTHER_LOG || info->fault.kind == WAL_FAULT_SEQUENCE)
-		return; /* it is not of this log, or nothing says that it is */
+		return;		 /* it is not of this log, or nothing says that it is */
 	if (!info->block_size) { /* what it has is not known, and its row says so */
 		sequence_lost(&listing->sequence);
 		return;

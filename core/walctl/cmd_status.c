@@ -86,8 +86,7 @@ static char *find_file(const char *path, const char *real)
 	if (!S_ISDIR(st.st_mode))
 		return strdup(real);
 	file = join(real, STATUS_NAME);
-	if (!access(file, F_OK) || errno == EACCES || errno == ENOTCONN ||
-	    errno == ECONNABORTED)
+	if (!access(file, F_OK) || errno == EACCES || errno == ENOTCONN || errno == ECONNABORTED)
 		return file;
 	free(file);
 	point = find_mount(real);

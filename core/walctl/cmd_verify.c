@@ -24,7 +24,7 @@ struct verify {
 	bool no_progress;
 	bool direct;
 	uint64_t threads; /* 0: as many as fit */
-	json_t *paths; /* --json: all of these, otherwise none */
+	json_t *paths;	  /* --json: all of these, otherwise none */
 	json_t *files;
 	json_t *faults;
 	json_t *notes;

@@ -67,12 +67,12 @@ bool outlook_fault(const struct target *target, const struct wal_segment_info *i
 	}
 	if (verdict || info->state == WAL_SEALED || info->index >= target->outlook.sealed_to)
 		return false;
-	*fault = (struct wal_fault){ /* R37 */
+	*fault = (struct wal_fault){/* R37 */
 				    .kind = WAL_FAULT_POSITION,
 				    .segment = info->index,
 				    .block = WAL_NO_BLOCK};
-	snprintf(fault->detail, sizeof(fault->detail), "it is not sealed, and segment %" PRIu32
-		 " is", target->outlook.sealed_to);
+	snprintf(fault->detail, sizeof(fault->detail),
+		 "it is not sealed, and segment %" PRIu32 " is", target->outlook.sealed_to);
 	return true;
 }
 

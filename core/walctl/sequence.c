@@ -55,8 +55,7 @@ bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *g
 	return found;
 }
 
-bool sequence_repeats(const struct sequence *sequence, uint64_t first_event,
-		      char text[REPEAT_TEXT])
+bool sequence_repeats(const struct sequence *sequence, uint64_t first_event, char text[REPEAT_TEXT])
 {
 	uint64_t given = sequence->given;
 
@@ -94,8 +93,8 @@ const char *gap_events(const struct gap *gap, char text[GAP_EVENTS_TEXT])
 	if (gap->first == gap->last)
 		snprintf(text, GAP_EVENTS_TEXT, "event %" PRIu64 " is", gap->first);
 	else
-		snprintf(text, GAP_EVENTS_TEXT, "events %" PRIu64 " to %" PRIu64 " are",
-			 gap->first, gap->last);
+		snprintf(text, GAP_EVENTS_TEXT, "events %" PRIu64 " to %" PRIu64 " are", gap->first,
+			 gap->last);
 	return text;
 }
 

@@ -136,8 +136,9 @@ static enum status open_file(struct target *target)
 	target->count = 1;
 	if (is_fuse(target->real) && !strcmp(name, "current") &&
 	    getxattr(target->real, "user.wal.state", NULL, 0) >= 0) {
-		complain(target->path, "the payload of the active segment, not a segment file; "
-				       "that is %.*s" ACTIVE_FILE,
+		complain(target->path,
+			 "the payload of the active segment, not a segment file; "
+			 "that is %.*s" ACTIVE_FILE,
 			 (int)(name - target->real), target->real);
 		return STATUS_TROUBLE;
 	}
@@ -362,8 +363,9 @@ bool target_is_foreign(const struct target *target, size_t n, const struct wal_s
 
 	if (!target->has_log)
 		return false;
-	if (wal_segment_says_log(info) ? is_of_log(target, info)
-			    : is_chained(target, n, *info, -1) || is_chained(target, n, *info, 1))
+	if (wal_segment_says_log(info)
+		    ? is_of_log(target, info)
+		    : is_chained(target, n, *info, -1) || is_chained(target, n, *info, 1))
 		return false;
 	*fault = (struct wal_fault){.kind = WAL_FAULT_SEQUENCE,
 				    .segment = info->index,

@@ -118,13 +118,13 @@ enum target_kind {
 
 struct target {
 	enum target_kind kind;
-	const char *path;	    /* as the user wrote it */
-	char *real;		    /* without symbolic links */
-	char *store;		    /* TARGET_MOUNT: where its store is, or NULL */
-	int dirfd;		    /* of a directory; AT_FDCWD of a segment */
-	struct wal_store_info info; /* of a directory; of a store without what is set aside */
+	const char *path;		  /* as the user wrote it */
+	char *real;			  /* without symbolic links */
+	char *store;			  /* TARGET_MOUNT: where its store is, or NULL */
+	int dirfd;			  /* of a directory; AT_FDCWD of a segment */
+	struct wal_store_info info;	  /* of a directory; of a store without what is set aside */
 	struct wal_store_outlook outlook; /* TARGET_STORE */
-	size_t count;		    /* of segments */
+	size_t count;			  /* of segments */
 	struct wal_segment_reader *active; /* TARGET_MOUNT: the last of them, or NULL */
 	bool has_log;
 	uint8_t log[16]; /* of a directory */

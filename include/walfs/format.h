@@ -18,9 +18,15 @@
 extern "C" {
 #endif
 
-typedef struct { uint16_t raw; } wal_le16;
-typedef struct { uint32_t raw; } wal_le32;
-typedef struct { uint64_t raw; } wal_le64;
+typedef struct {
+	uint16_t raw;
+} wal_le16;
+typedef struct {
+	uint32_t raw;
+} wal_le32;
+typedef struct {
+	uint64_t raw;
+} wal_le64;
 
 #define WAL_FORMAT_VERSION 1
 
@@ -99,10 +105,10 @@ struct wal_disk_meta_head {
 #define WAL_META_SEGMENT 1u /* the first record of every segment */
 #define WAL_META_RESUME 2u  /* before the first event after an unclean stop */
 
-#define WAL_META_CHAIN_RESTART 0x01u   /* the segment before is damaged: a new chain starts */
-#define WAL_META_TAIL_DROPPED 0x02u    /* recovery cut a torn tail off the segment before */
-#define WAL_META_CLOCK_STEPPED 0x04u   /* the clock went back in the segment before */
-#define WAL_META_POSITION_LOST 0x08u   /* wal.meta was missing or unreadable */
+#define WAL_META_CHAIN_RESTART 0x01u	/* the segment before is damaged: a new chain starts */
+#define WAL_META_TAIL_DROPPED 0x02u	/* recovery cut a torn tail off the segment before */
+#define WAL_META_CLOCK_STEPPED 0x04u	/* the clock went back in the segment before */
+#define WAL_META_POSITION_LOST 0x08u	/* wal.meta was missing or unreadable */
 #define WAL_META_SEGMENTS_DROPPED 0x10u /* whole segments after a hole were set aside */
 
 /* The data of both kinds, head included. */

@@ -189,7 +189,7 @@ const char *wal_state_name(enum wal_state state);
 struct wal_segment_info {
 	uint32_t index;
 	enum wal_state state;
-	uint8_t log[16];	/* UUID, big-endian as it is printed */
+	uint8_t log[16]; /* UUID, big-endian as it is printed */
 	uint64_t first_event;
 	uint64_t last_event; /* first_event - 1 while there is none */
 	uint32_t event_count;
@@ -410,8 +410,8 @@ struct wal_verify_result {
 	uint64_t file_bytes;
 	uint64_t faults;
 	uint64_t notes;
-	bool direct;		/* all of it was read past the page cache */
-	enum wal_hint hint;	/* of a store: what may explain its faults */
+	bool direct;	    /* all of it was read past the page cache */
+	enum wal_hint hint; /* of a store: what may explain its faults */
 	/*
 	 * Of a store: wal.meta says where it ends, so that segments missing there are found;
 	 * everything to anchor_event must be there. What says so is in the store itself: an
@@ -465,7 +465,7 @@ struct wal_store_info {
 	uint64_t durable_offset;
 	uint64_t durable_event;
 	bool clean;
-	uint32_t kept_from; /* what is below was removed by retention; 0: not known */
+	uint32_t kept_from;	/* what is below was removed by retention; 0: not known */
 	uint32_t first_segment; /* lowest and highest index there; 0: none */
 	uint32_t last_segment;
 	size_t segment_count;
@@ -546,10 +546,10 @@ struct wal_log_options {
 	struct wal_framing framing; /* noted in every segment */
 	uint32_t sync_interval_ms;  /* 0: only when asked */
 	enum wal_io_method io_method;
-	bool meta_strict;	    /* a sync is answered only when wal.meta knows of it, too */
-	uint32_t prepare_segments;  /* kept ready ahead, 1..8; 0: 2 */
-	uint32_t rotate_age_s;	    /* seal a segment that is older and not empty; 0: never */
-	uint32_t keep_segments;	    /* remove the oldest sealed ones beyond these; 0: keep all */
+	bool meta_strict;	   /* a sync is answered only when wal.meta knows of it, too */
+	uint32_t prepare_segments; /* kept ready ahead, 1..8; 0: 2 */
+	uint32_t rotate_age_s;	   /* seal a segment that is older and not empty; 0: never */
+	uint32_t keep_segments;	   /* remove the oldest sealed ones beyond these; 0: keep all */
 	uint64_t keep_bytes;
 	uint32_t keep_age_s;   /* since closing; one sealed segment is kept whatever its age */
 	uint32_t read_files;   /* so many segments may have readers at once; 0: any number */
@@ -636,7 +636,7 @@ struct wal_sync {
 	 * -EDQUOT, which say so, become -EIO.
 	 */
 	bool of_append;
-	struct wal_sync *next;				/* the log's, and so are the next */
+	struct wal_sync *next; /* the log's, and so are the next */
 	uint64_t start_ns;
 	uint64_t event; /* the last one that was appended before */
 };
@@ -711,7 +711,7 @@ bool wal_log_mark_damaged(struct wal_log *log, uint32_t index, const struct wal_
 struct wal_seal_wait {
 	/* Must not block or call the log: its lock is held. */
 	void (*done)(struct wal_seal_wait *wait);
-	uint32_t segment;	   /* the log's, and so is the next */
+	uint32_t segment; /* the log's, and so is the next */
 	struct wal_seal_wait *next;
 };
 
@@ -809,9 +809,9 @@ struct wal_stats {
 	uint32_t sealed_segments;  /* finished ones in the store */
 	uint32_t damaged_segments; /* known to be */
 	uint32_t sync_waiters;
-	int failed;    /* the error that made the log read-only; 0 */
+	int failed;			/* the error that made the log read-only; 0 */
 	char failure[WAL_FAILURE_TEXT]; /* "0000000004.wal: sync failed: ..."; or "" */
-	bool no_space; /* a segment to write, a seal or wal.meta waits for space */
+	bool no_space;			/* a segment to write, a seal or wal.meta waits for space */
 };
 
 /* A consistent enough snapshot: counters are read one by one. Any thread. */

@@ -20,8 +20,8 @@ static void set_io(struct wal_log_options *options, const char *io)
 		bench_die(io, EINVAL);
 }
 
-void bench_log_open(struct bench_log *b, const char *dir, const char *name,
-		    uint64_t segment_size, const char *io)
+void bench_log_open(struct bench_log *b, const char *dir, const char *name, uint64_t segment_size,
+		    const char *io)
 {
 	struct wal_log_options options = {.segment_size = segment_size,
 					  .sync_interval_ms = 1000,

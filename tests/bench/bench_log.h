@@ -11,8 +11,8 @@ struct bench_log {
 };
 
 /* Opens a new store in an empty or missing directory DIR/NAME; io: "mmap" or "pwrite". */
-void bench_log_open(struct bench_log *b, const char *dir, const char *name,
-		    uint64_t segment_size, const char *io);
+void bench_log_open(struct bench_log *b, const char *dir, const char *name, uint64_t segment_size,
+		    const char *io);
 /* Waits until the next segments are ready, so that making them is no part of what is timed. */
 void bench_log_wait_ready(struct bench_log *b);
 /* Closes it; its files stay. */

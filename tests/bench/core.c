@@ -54,8 +54,8 @@ struct run {
 	uint64_t events;
 	uint64_t segment_bytes;
 	const char *io; /* of a log: mmap or pwrite */
-	bool rotates; /* more events than fit in a segment are meant to be */
-	char *payload; /* PIECE_BYTES, or size if that is more */
+	bool rotates;	/* more events than fit in a segment are meant to be */
+	char *payload;	/* PIECE_BYTES, or size if that is more */
 	/* What prepare() made. */
 	struct wal_segment_writer writer;
 	struct bench_log log;
@@ -77,8 +77,8 @@ static uint64_t room_for(uint64_t events, uint32_t size)
 {
 	const uint32_t data_size = wal_block_data_size(WAL_DEFAULT_BLOCK_SIZE);
 	const uint32_t span = wal_event_span(size);
-	uint64_t blocks = span <= data_size ? events / (data_size / span)
-					    : events * (span / data_size + 1);
+	uint64_t blocks =
+		span <= data_size ? events / (data_size / span) : events * (span / data_size + 1);
 
 	return WAL_HEADER_AREA + (blocks + 4) * WAL_DEFAULT_BLOCK_SIZE;
 }

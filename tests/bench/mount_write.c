@@ -88,8 +88,8 @@ static void stream(const char *path, size_t size, size_t line_bytes, uint64_t to
 
 	for (written = 0; written < total; written += size)
 		write_all(fd, lines, size);
-	bench_json_begin("file", "large writes",
-			 (double)written / (double)(bench_now_ns() - start), "GB/s");
+	bench_json_begin("file", "large writes", (double)written / (double)(bench_now_ns() - start),
+			 "GB/s");
 	bench_json_number("bytes", (double)written);
 	bench_json_end();
 	close(fd);

@@ -53,8 +53,7 @@ static void insert_all(sqlite3 *db, int size, uint64_t events)
 	sqlite3_stmt *insert;
 	uint64_t i;
 
-	check(db,
-	      sqlite3_prepare_v2(db, "INSERT INTO log (event) VALUES (?)", -1, &insert, NULL),
+	check(db, sqlite3_prepare_v2(db, "INSERT INTO log (event) VALUES (?)", -1, &insert, NULL),
 	      SQLITE_OK);
 	check(db, sqlite3_bind_blob(insert, 1, blob, size, SQLITE_STATIC), SQLITE_OK);
 	for (i = 0; i < events; i++) {

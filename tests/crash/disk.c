@@ -276,8 +276,8 @@ static void directory_is_durable(struct disk *disk)
 /* --- the calls --------------------------------------------------------------- */
 
 static const char *const call_names[DISK_CALLS] = {
-	"create", "allocate", "pwrite", "zero",	  "truncate",
-	"fdatasync", "fsync", "rename", "unlink", "other",
+	"create",    "allocate", "pwrite", "zero",   "truncate",
+	"fdatasync", "fsync",	 "rename", "unlink", "other",
 };
 
 const char *disk_call_name(enum disk_call call)
