@@ -320,8 +320,8 @@ case_root_owner_and_group_may_be_names() {
 	mount_log uid=root,gid=root
 	same owner "$(stat -c '%U %G' "$mnt/current" 2>/dev/null)" 'root root'
 	unmount_log
-	refuses 'expected a user that there is' "$walfs" "$store" "$mnt" -o uid=nobody-of-this-name
-	refuses 'expected a group that there is' "$walfs" "$store" "$mnt" -o gid=nobody-of-this-name
+	refuses 'expected an existing user' "$walfs" "$store" "$mnt" -o uid=nobody-of-this-name
+	refuses 'expected an existing group' "$walfs" "$store" "$mnt" -o gid=nobody-of-this-name
 }
 
 # A service with a mount namespace of its own keeps the mount, and so the daemon.

@@ -44,7 +44,7 @@ case_errors_reach_the_terminal_and_the_exit_status() {
 	"$walfs" "$store" "$mnt" -o colour 2>/dev/null || status=$?
 	same "status of a bad command line" "$status" 2
 	[ ! -e "$store" ]
-	"$walfs" --help | grep -q framing=
+	"$walfs" --help | grep framing= >/dev/null
 	"$walfs" -V | grep -q 'walfs [0-9]'
 }
 
