@@ -127,9 +127,7 @@ ROOMS := base format store segment recovery verify log
 CORE_SRC := $(foreach room,$(ROOMS),$(wildcard core/$(room)/*.c))
 WALCTL_SRC := $(wildcard core/walctl/*.c)
 FS_SRC := $(wildcard fs/*.c)
-# The longest first: the others run beside it (scripts/run-unit).
-LONGEST := tests/test_recovery.c tests/test_verify.c
-TEST_SRC := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.c))
+TEST_SRC := $(wildcard tests/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
 HELPER_SRC := $(wildcard tests/walctl/*.c tests/mount/*.c)
