@@ -99,6 +99,9 @@ struct wal_closed {
 	struct wal_segment_info info;
 };
 
+/* A clock that is off by more than this, either way, was set. */
+#define WAL_CLOCK_STEP_NS UINT64_C(1000000000)
+
 #define WAL_CLOSED_MAX 8u
 
 /* Closed segments, the oldest first. Where sealing cannot keep up, rotation waits: closed.c. */

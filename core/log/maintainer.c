@@ -150,12 +150,7 @@ static bool wait_for_work(struct wal_log *log)
 /* Lock held, dropped meanwhile. One step: what is to be sealed does not wait for more. */
 static void retain(struct wal_log *log)
 {
-	bool more;
-
-	pthread_mutex_unlock(&log->lock);
-	more = wal_log_retain(log) == WAL_RETAINED_MORE;
-	pthread_mutex_lock(&log->lock);
-	log->maintainer.retaining = more;
+	log->maintainer.retaining = wal_log_retain_unlocked(log) == WAL_RETAINED_MORE;
 }
 
 static void look_at_ages(struct wal_log *log)

@@ -32,12 +32,9 @@
  */
 #define BELIEVED_FROM_NS (UINT64_C(1735689600) * NS_IN_S)
 
-/* A clock that gets ahead by more, from one look to the next, was set. */
-#define STEP_NS NS_IN_S
-
 /* How long after a segment could not be removed that is tried again. */
 #define RETRY_S 10u
-#define RETRY_NS (RETRY_S * UINT64_C(1000000000))
+#define RETRY_NS (RETRY_S * NS_IN_S)
 
 struct sealed {
 	uint32_t index;
@@ -228,9 +225,9 @@ static void look_for_step(struct wal_log *log, uint64_t now)
 		err = wal_clock_steps_read(log->dirfd, &log->clock_steps);
 		if (err)
 			forget_ages(log, now, err);
-	} else if (now > expected + STEP_NS) {
+	} else if (now > expected + WAL_CLOCK_STEP_NS) {
 		set_forward(log, expected, now);
-	} else if (now + STEP_NS < expected && log->clock_steps.count) {
+	} else if (now + WAL_CLOCK_STEP_NS < expected && log->clock_steps.count) {
 		wal_clock_steps_take_back(&log->clock_steps, expected - now);
 		log->clock_unsaved = true;
 	}
@@ -381,4 +378,15 @@ enum wal_retained wal_log_retain(struct wal_log *log)
 	free(r.sealed);
 	free(due);
 	return r.more ? WAL_RETAINED_MORE : removed ? WAL_RETAINED_SOME : WAL_RETAINED_ALL;
+}
+
+enum wal_retained wal_log_retain_unlocked(struct wal_log *log)
+{
+	enum wal_retained retained;
+
+	wal_log_assert_locked(log);
+	pthread_mutex_unlock(&log->lock);
+	retained = wal_log_retain(log);
+	pthread_mutex_lock(&log->lock);
+	return retained;
 }

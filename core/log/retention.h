@@ -18,5 +18,7 @@ enum wal_retained {
 
 /* Lock not held; one thread at a time. Removes some of what the options say. */
 enum wal_retained wal_log_retain(struct wal_log *log);
+/* The same with the lock held; dropped meanwhile. */
+enum wal_retained wal_log_retain_unlocked(struct wal_log *log);
 
 #endif

@@ -7,9 +7,6 @@
 
 #include "core/log/log.h"
 
-/* A clock this much before the last record was set back: later ones would have a time to come. */
-#define WAL_CLOCK_STEP_NS UINT64_C(1000000000)
-
 static inline bool wal_log_is_empty(const struct wal_log *log)
 {
 	return log->writer.next_event == log->writer.header.first_event_id;

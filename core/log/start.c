@@ -278,17 +278,6 @@ static uint32_t first_kept(const struct wal_recovery *rec)
 	return known && known <= last ? known : first;
 }
 
-/* Lock held, dropped meanwhile. */
-static enum wal_retained retain(struct wal_log *log)
-{
-	enum wal_retained retained;
-
-	pthread_mutex_unlock(&log->lock);
-	retained = wal_log_retain(log);
-	pthread_mutex_lock(&log->lock);
-	return retained;
-}
-
 static int begin_or_resume(struct wal_log *log, const struct wal_recovery *rec,
 			   struct wal_error *error)
 {
@@ -308,7 +297,7 @@ static int begin_with_retention(struct wal_log *log, const struct wal_recovery *
 	if (wal_is_no_space(err)) /* what a segment that is there lacks is not known */
 		log->pending.needed_bytes = rec->resume ? 0 : log->meta.segment_bytes;
 	while (wal_is_no_space(err) && retained == WAL_RETAINED_MORE) {
-		retained = retain(log);
+		retained = wal_log_retain_unlocked(log);
 		if (retained != WAL_RETAINED_ALL)
 			err = begin_or_resume(log, rec, error);
 	}
@@ -317,9 +306,10 @@ static int begin_with_retention(struct wal_log *log, const struct wal_recovery *
 
 int wal_log_go_on(struct wal_log *log, struct wal_recovery *rec, struct wal_error *error)
 {
-	int err = wal_recovery_apply(rec, error);
+	int err;
 
 	wal_log_assert_locked(log);
+	err = wal_recovery_apply(rec, error);
 	if (err)
 		return err;
 	err = wal_log_take_segments(log, rec);
@@ -380,7 +370,7 @@ static bool may_have_space(struct wal_log *log)
 	bool full = is_still_full(log);
 
 	while (full && retained == WAL_RETAINED_MORE) {
-		retained = retain(log);
+		retained = wal_log_retain_unlocked(log);
 		full = retained == WAL_RETAINED_ALL || is_still_full(log);
 	}
 	return !full;
