@@ -69,12 +69,18 @@ void walfs_frame_destroy(struct walfs_frame *frame)
 	frame->held = 0;
 }
 
-static size_t capacity_for(const struct walfs_frame *frame, size_t size)
+/* The first of capacity, twice that, and so on, which holds size. */
+static size_t double_up(size_t capacity, size_t size)
 {
-	size_t capacity = frame->capacity ? frame->capacity : 256;
-
 	while (capacity < size)
 		capacity *= 2;
+	return capacity;
+}
+
+static size_t capacity_for(const struct walfs_frame *frame, size_t size)
+{
+	size_t capacity = double_up(frame->capacity ? frame->capacity : 256, size);
+
 	/* no more than a line can have, so that one of max_line is within what all may have */
 	return size <= frame->limit ? min_size(capacity, frame->limit) : capacity;
 }
@@ -111,15 +117,13 @@ static void emptied(struct walfs_frame *frame)
 /* What could not be taken is not kept either: a buffer is as large as what is held. */
 static void shrink(struct walfs_frame *frame)
 {
-	size_t capacity = KEEP_CAPACITY;
+	size_t capacity = double_up(KEEP_CAPACITY, frame->held);
 	uint8_t *bytes;
 
 	if (!frame->held) {
 		emptied(frame);
 		return;
 	}
-	while (capacity < frame->held)
-		capacity *= 2;
 	if (capacity >= frame->capacity)
 		return;
 	bytes = realloc(frame->bytes, capacity);

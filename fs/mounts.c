@@ -155,21 +155,21 @@ static void read_comm(const char *process, char *name, size_t size)
 	fclose(file);
 }
 
-/* Return: the connection that a FUSE device is open for, as the mount's minor; -1: not said. */
-static int read_connection(pid_t process, const char *fd)
+int walfs_fdinfo_number(const char *process, const char *fd, const char *key)
 {
+	size_t length = strlen(key);
 	char path[64], line[128];
-	int connection = -1;
+	int number = -1;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.10s", (int)process, fd);
+	snprintf(path, sizeof(path), "/proc/%.10s/fdinfo/%.10s", process, fd);
 	file = fopen(path, "re");
-	while (file && connection < 0 && fgets(line, sizeof(line), file))
-		if (sscanf(line, "fuse_connection: %d", &connection) != 1)
-			connection = -1;
+	while (file && number < 0 && fgets(line, sizeof(line), file))
+		if (strncmp(line, key, length) != 0 || sscanf(line + length, ": %d", &number) != 1)
+			number = -1;
 	if (file)
 		fclose(file);
-	return connection;
+	return number;
 }
 
 /* Return: whether the process has a FUSE device open; then of which connection, if that is said. */
@@ -177,11 +177,12 @@ static bool serves_fuse(pid_t process, int *connection)
 {
 	static const char device[] = "/dev/fuse";
 	const struct dirent *entry;
-	char path[64], link[sizeof(device)];
+	char name[16], path[64], link[sizeof(device)];
 	bool serves = false;
 	DIR *fds;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)process);
+	snprintf(name, sizeof(name), "%d", (int)process);
+	snprintf(path, sizeof(path), "/proc/%s/fd", name);
 	fds = opendir(path);
 	while (fds && !serves && (entry = readdir(fds))) {
 		if (readlinkat(dirfd(fds), entry->d_name, link, sizeof(link)) !=
@@ -189,7 +190,7 @@ static bool serves_fuse(pid_t process, int *connection)
 		    memcmp(link, device, sizeof(device) - 1) != 0)
 			continue;
 		serves = true;
-		*connection = read_connection(process, entry->d_name);
+		*connection = walfs_fdinfo_number(name, entry->d_name, "fuse_connection");
 	}
 	if (fds)
 		closedir(fds);
@@ -231,7 +232,7 @@ static bool has_mounted(const char *process, const char *store, int connection)
 pid_t walfs_mount_elsewhere(const char *store, pid_t holder, char *who, size_t size)
 {
 	const struct dirent *entry;
-	int connection;
+	int connection = -1;
 	DIR *proc = serves_fuse(holder, &connection) ? opendir("/proc") : NULL;
 	pid_t pid = 0;
 

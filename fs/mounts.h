@@ -25,6 +25,11 @@ bool walfs_mount_of_store(const char *store, struct walfs_mount *mount);
  * serves, and its name in who; 0: none that can be seen.
  */
 pid_t walfs_mount_elsewhere(const char *store, pid_t holder, char *who, size_t size);
+/*
+ * What /proc/PROCESS/fdinfo/FD says of the descriptor: "mnt_id", "fuse_connection".
+ * Return: the number; -1: not said.
+ */
+int walfs_fdinfo_number(const char *process, const char *fd, const char *key);
 void walfs_mount_destroy(struct walfs_mount *mount);
 /* Detaches a mount, by fusermount3 if that needs more rights. Return: 0 or -errno. */
 int walfs_mount_detach(const char *point);

@@ -17,6 +17,9 @@
 #define PREPARE_MAX 8
 #define BUSY_POLL_MAX_US 1000
 
+/* Those that --help, README.md, docs/FILESYSTEM.md and docs/walfs.1 list, in this order. */
+static const struct walfs_option *get_documented(size_t *count);
+
 /* --- values --------------------------------------------------------------------- */
 
 static const char *parse_help(struct walfs_parser *parser, const char *text)
@@ -25,7 +28,7 @@ static const char *parse_help(struct walfs_parser *parser, const char *text)
 	size_t count;
 
 	(void)text;
-	options = walfs_options_documented(&count);
+	options = get_documented(&count);
 	walfs_help_print(options, count);
 	parser->outcome = WALFS_PARSE_DONE;
 	return NULL;
@@ -429,7 +432,7 @@ const struct walfs_option *walfs_option_find(const char *text)
 	return NULL;
 }
 
-const struct walfs_option *walfs_options_documented(size_t *count)
+static const struct walfs_option *get_documented(size_t *count)
 {
 	*count = COUNT(documented);
 	return documented;

@@ -28,8 +28,6 @@ struct walfs_option {
 
 /* Return: NULL if there is no such option. */
 const struct walfs_option *walfs_option_find(const char *text);
-/* Those that --help, README.md, docs/FILESYSTEM.md and docs/walfs.1 list, in this order. */
-const struct walfs_option *walfs_options_documented(size_t *count);
 
 /* help.c: to standard output; options: those that are documented. */
 void walfs_help_print(const struct walfs_option *options, size_t count);

@@ -33,22 +33,6 @@ struct place {
 
 /* --- where a path leads --------------------------------------------------------- */
 
-static int mount_id(int fd)
-{
-	char path[64], line[128];
-	FILE *file;
-	int id = -1;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	file = fopen(path, "re");
-	while (file && id < 0 && fgets(line, sizeof(line), file))
-		if (sscanf(line, "mnt_id: %d", &id) != 1)
-			id = -1;
-	if (file)
-		fclose(file);
-	return id;
-}
-
 static int fd_path(int fd, const char *given, char path[PATH_MAX])
 {
 	char link[64];
@@ -89,13 +73,16 @@ static void find_inner(struct place *place)
 static int place_open(const char *path, struct place *place)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);
+	char number[16];
 	int error;
 
 	memset(place, 0, sizeof(*place));
 	if (fd < 0)
 		return -errno;
+	snprintf(number, sizeof(number), "%d", fd);
 	error = fd_path(fd, path, place->path);
-	if (!error && walfs_mount_by_id(mount_id(fd), &place->mount)) {
+	if (!error &&
+	    walfs_mount_by_id(walfs_fdinfo_number("self", number, "mnt_id"), &place->mount)) {
 		place->has_mount = true;
 		find_inner(place);
 	}
