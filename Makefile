@@ -122,7 +122,7 @@ need-clang:
 
 # --- sources -----------------------------------------------------------------
 
-# The rooms of core, each of which knows those before it: scripts/check-layers.
+# The rooms of core, each of which knows those before it; scripts/check-layers reads this.
 ROOMS := base format store segment recovery verify log
 CORE_SRC := $(foreach room,$(ROOMS),$(wildcard core/$(room)/*.c))
 WALCTL_SRC := $(wildcard core/walctl/*.c)
