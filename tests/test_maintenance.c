@@ -820,13 +820,19 @@ static void wait_for_a_look(void)
 	usleep(1300000);
 }
 
-START_TEST(age_is_not_believed_across_a_step_of_the_clock)
+/* Three sealed segments, which the maintainer has seen when they were new; kept for an hour. */
+static void keep_three_for_an_hour(void)
 {
 	handle.options.keep_age_s = 3600;
 	fault_io_set_clock(&fault, TEST_TIME, 0);
 	open_log();
 	make_segments(3);
 	wait_for_a_look();
+}
+
+START_TEST(age_is_not_believed_across_a_step_of_the_clock)
+{
+	keep_three_for_an_hour();
 	fault_io_set_clock(&fault, TEST_TIME + 315360000 * SECOND, 0); /* ten years ahead */
 	wait_for_a_look();
 	wait_for_segments(3);
@@ -842,11 +848,7 @@ END_TEST
 /* The wrong time is a possible one: the one of the last shutdown. */
 START_TEST(a_step_of_the_clock_is_remembered_over_a_mount)
 {
-	handle.options.keep_age_s = 3600;
-	fault_io_set_clock(&fault, TEST_TIME, 0);
-	open_log();
-	make_segments(3);
-	wait_for_a_look();
+	keep_three_for_an_hour();
 	fault_io_set_clock(&fault, TEST_TIME + 30 * 86400 * SECOND, 0);
 	wait_for_a_look();
 	ck_assert(file_exists(test_path(STORE "/" WAL_CLOCK_FILE)));
@@ -864,11 +866,7 @@ START_TEST(small_steps_of_the_clock_do_not_keep_segments_for_ever)
 {
 	unsigned i;
 
-	handle.options.keep_age_s = 3600;
-	fault_io_set_clock(&fault, TEST_TIME, 0);
-	open_log();
-	make_segments(3);
-	wait_for_a_look();
+	keep_three_for_an_hour();
 	for (i = 0; i < 3; i++) {
 		fault_io_let_pass(&fault, 1300 * SECOND);
 		fault_io_set_clock(&fault, fault.now + 5 * SECOND, 0);

@@ -50,6 +50,11 @@ kill_log() {
 	wait "$daemon" 2>/dev/null || true
 }
 
+# leave_torn_tail [FILE]: bytes after the last event, as a crash can leave them.
+leave_torn_tail() {
+	printf x | dd of="${1:-$store/0000000001.wal}" bs=1 seek=100000 conv=notrunc status=none
+}
+
 rotate() { setfattr -n user.wal.rotate "$mnt/current"; }
 
 attribute() { getfattr --absolute-names --only-values -n "user.wal.$1" "$2"; }

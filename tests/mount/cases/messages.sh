@@ -160,7 +160,7 @@ case_root_syslog_gets_start_recovery_and_end() {
 	echo x >>"$mnt/current"
 	kill_log
 	fusermount3 -u "$mnt"
-	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	leave_torn_tail
 	# shellcheck disable=SC2016 # expanded by the shell that is started
 	with_syslog '
 		"$walfs" "$dir/store" "$dir/mnt" -o segment_size=1M 2>"$dir/terminal"
@@ -195,7 +195,7 @@ case_root_the_daemon_keeps_two_capabilities_and_works() {
 	same "retention" "$(ls "$mnt"/*.wal | wc -l)" 2
 	kill_log
 	# recovery, over the dead mount; and the end by a signal, which unmounts
-	printf x | dd of="$(ls "$store"/*.wal | tail -n 1)" bs=1 seek=100000 conv=notrunc status=none
+	leave_torn_tail "$(ls "$store"/*.wal | tail -n 1)"
 	mount_log segment_size=128K,keep_segments=2
 	capabilities_are 0000000000200002
 	kill "$daemon"
@@ -293,7 +293,7 @@ case_root_syslog_gets_what_a_stalled_terminal_did_not() {
 	echo x >>"$mnt/current"
 	kill_log
 	fusermount3 -u "$mnt"
-	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	leave_torn_tail
 	# shellcheck disable=SC2016 # expanded by the shell that is started
 	with_syslog '
 		mkfifo "$dir/stderr"

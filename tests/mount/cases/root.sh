@@ -41,7 +41,7 @@ case_root_gives_what_it_makes_in_the_store_of_another_user_to_that_user() {
 	fusermount3 -u "$mnt"
 	# wal.meta is made again, and a tail is cut off
 	rm "$store/wal.meta"
-	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	leave_torn_tail
 	mount_log
 	echo 'of root' >>"$mnt/current"
 	rotate
@@ -75,7 +75,7 @@ case_root_writes_to_nobody_elses_file_in_the_store_of_another_user() {
 	fusermount3 -u "$mnt"
 	chown -R 65534:65534 "$store"
 	# a tail, which would be copied into a file that the user can read
-	printf x | dd of="$store/0000000001.wal" bs=1 seek=100000 conv=notrunc status=none
+	leave_torn_tail
 	for name in wal.meta 0000000001.wal; do
 		ln "$store/$name" "$dir/second"
 		refuses "$name: has 2 names.*user 65534" "$walfs" "$store" "$mnt"
