@@ -167,6 +167,7 @@ struct storm_expect {
 	const struct storm_op *op;
 	size_t at; /* within op */
 	uint64_t bytes;
+	bool guessed; /* what it took last was a newline alone, which may be another's */
 };
 
 /* The store so far, and what the round that ended last may have added to it. */
