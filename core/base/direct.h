@@ -7,7 +7,7 @@
  * reading zeros (a page of a preallocated extent that was not converted). So what may have met
  * such a failure is written past the page cache, and read back from the disk.
  *
- * Where a file system has no such way (docs/DESIGN.md), they are written through the page
+ * Where a file system has no such way (docs/DESIGN.md, D35), they are written through the page
  * cache, synced, dropped from it and read back as far as it lets go of them.
  */
 #ifndef WALFS_CORE_DIRECT_H

@@ -3,7 +3,7 @@
  * The checksum of an event that is being written, taken from its payload's source. Reading
  * back what was just stored is slow: the checksum's words straddle those stores, so each
  * waits until the stores before it have reached the cache, which is a miss on a segment's
- * fresh page (30 against 22 ns an event of 64 bytes; docs/DESIGN.md has the command).
+ * fresh page (30 against 22 ns an event of 64 bytes; docs/PERFORMANCE.md has the command).
  *
  * tests/test_format.c compares all lengths with the library's sums.
  */

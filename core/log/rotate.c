@@ -116,7 +116,7 @@ static uint64_t closing_time(const struct wal_log *log)
 
 /*
  * No sync here: what the new segment takes outlives the process by its name, and
- * a sync of it waits for the old one's (docs/DESIGN.md has the order and why).
+ * a sync of it waits for the old one's (docs/DESIGN.md, D9).
  * Return: 0; -ENOENT if the file of `next` was removed; -ENOSPC ... In the end `next` is still
  * the caller's, and if the log did not fail, nothing was done.
  */

@@ -9,7 +9,7 @@
  * the process once they are there, and are durable after flush(sync).
  *
  * The shape follows the SegmentWriter of the recorder design that this project
- * started from; docs/DESIGN.md says where it departs and why.
+ * started from; docs/DESIGN.md, D1, says where it departs and why.
  */
 #ifndef WALFS_CORE_SEGMENT_WRITER_H
 #define WALFS_CORE_SEGMENT_WRITER_H

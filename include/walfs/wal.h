@@ -529,7 +529,7 @@ struct wal_log;
 
 /*
  * How appended bytes get into the file; each outlives the process when the append
- * returns. docs/DESIGN.md has figures.
+ * returns. docs/PERFORMANCE.md has figures.
  */
 enum wal_io_method {
 	WAL_IO_MAPPING = 0, /* stores into a mapping: no system call; the quickest append */
