@@ -129,7 +129,8 @@ WALCTL_SRC := $(wildcard core/walctl/*.c)
 FS_SRC := $(wildcard fs/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
-SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
+FIXTURE_SRC := $(wildcard tests/fixture_*.c)
+SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(FIXTURE_SRC),$(wildcard tests/*.c))
 HELPER_SRC := $(wildcard tests/walctl/*.c tests/mount/*.c)
 # tests/bench/X.c becomes tests/bench_X; bench*.c there is what they share, and
 # peer_*.c measures other logs, which only "make bench-peers" needs.
@@ -147,12 +148,17 @@ EXTRA_test_node := fs/node.c
 EXTRA_test_probes := fs/probes.c
 EXTRA_test_workers := fs/workers.c fs/opstats.c
 
+# fixture(NAME, TESTS): tests/fixture_NAME.c is what these share, and no other test has.
+fixture = $(foreach test,$(2),$(eval EXTRA_$(test) += tests/fixture_$(1).c))
+$(call fixture,segment_writer,$(addprefix test_segment_,begin pages seal settle writer))
+
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call object,$(CORE_SRC))
 WALCTL_OBJ := $(call object,$(WALCTL_SRC))
 FS_OBJ := $(call object,$(FS_SRC))
 TEST_OBJ := $(call object,$(TEST_SRC))
 SUPPORT_OBJ := $(call object,$(SUPPORT_SRC))
+FIXTURE_OBJ := $(call object,$(FIXTURE_SRC))
 HELPER_OBJ := $(call object,$(HELPER_SRC))
 BENCH_OBJ := $(call object,$(BENCH_SRC) $(BENCH_SHARED) $(PEER_SRC))
 FUZZ_WITH := $(CORE_SRC) $(wildcard tests/oracle*.c)
@@ -201,8 +207,8 @@ $(WALCTL_OBJ): PKG_CFLAGS = $(JANSSON_CFLAGS)
 $(WALCTL_OBJ): | need-jansson
 $(FS_OBJ): PKG_CFLAGS = -pthread $(FUSE_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS)
 $(FS_OBJ): | need-fuse3 need-jansson need-libxxhash
-$(TEST_OBJ) $(SUPPORT_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS) $(XXHASH_CFLAGS)
-$(TEST_OBJ) $(SUPPORT_OBJ): | need-check
+$(TEST_OBJ) $(SUPPORT_OBJ) $(FIXTURE_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS) $(XXHASH_CFLAGS)
+$(TEST_OBJ) $(SUPPORT_OBJ) $(FIXTURE_OBJ): | need-check
 # They look at a part of the daemon, whose header wants FUSE's.
 LOOK_AT_FS := $(call object,tests/test_frame.c tests/test_handles.c tests/test_node.c tests/test_workers.c)
 $(LOOK_AT_FS): PKG_CFLAGS += $(FUSE_CFLAGS)
@@ -394,5 +400,5 @@ help: ## this list
 	@awk -F '## ' '/^[a-z-]+:.*## / { split($$1, name, ":"); printf "  %-16s %s\n", name[1], $$2 }' Makefile
 
 -include $(CORE_OBJ:.o=.d) $(WALCTL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TEST_OBJ:.o=.d) \
-	$(SUPPORT_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) \
+	$(SUPPORT_OBJ:.o=.d) $(FIXTURE_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) \
 	$(CRASH_OBJ:.o=.d) $(STORM_OBJ:.o=.d)
