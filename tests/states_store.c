@@ -140,7 +140,8 @@ void state_prepared_directory(const char *store)
 	ck_assert_int_eq(mkdir(state_path(store, "0000000009.wal.new"), 0700), 0);
 }
 
-void state_newer_meta(const char *store)
+/* What the newer slot of wal.meta has in its first bytes, with a checksum that is right. */
+static void put_slot_with(const char *store, size_t at, uint8_t value)
 {
 	uint8_t bytes[ORACLE_SLOT_BYTES];
 	struct oracle_slot slot;
@@ -151,9 +152,43 @@ void state_newer_meta(const char *store)
 	slot.sequence = 30;
 	store_put_slot(store, &slot);
 	oracle_slot_encode(&slot, bytes);
-	bytes[4] = 2;
+	bytes[at] = value;
 	oracle_put64(bytes + 88, oracle_xxh3(bytes, 88, 0));
 	file_patch(state_path(store, "wal.meta"), 0, bytes, sizeof(bytes));
+}
+
+void state_newer_meta(const char *store)
+{
+	put_slot_with(store, 4, 2);
+}
+
+void state_cold(const char *store)
+{
+	put_slot_with(store, 5, 1); /* COLD */
+}
+
+/* Segment 2 of three is there in its compressed form alone; what that is does not matter. */
+void state_compressed(const char *store)
+{
+	char plain[2 * TEST_PATH_MAX];
+
+	state_begin(100);
+	state_seal(&state_one);
+	state_begin_after(&state_two, &state_one, 120);
+	state_seal(&state_two);
+	state_begin_after(&state_three, &state_two, 140);
+	state_set_durable(store, &state_three);
+	state_put(store, &state_one);
+	state_put(store, &state_two);
+	state_put(store, &state_three);
+	snprintf(plain, sizeof(plain), "%s", store_segment_path(store, 2));
+	ck_assert_int_eq(rename(plain, state_path(store, "0000000002.wal.zst")), 0);
+}
+
+void state_compressed_without_meta(const char *store)
+{
+	state_compressed(store);
+	ck_assert_int_eq(unlink(state_path(store, "wal.meta")), 0);
 }
 
 void state_newer_segment(const char *store)

@@ -483,6 +483,31 @@ START_TEST(an_extension_is_not_payload)
 }
 END_TEST
 
+/* So that all readers agree on what is in the log, whatever they know of extensions. */
+START_TEST(what_an_extension_says_makes_no_event_invalid)
+{
+	static const struct {
+		const char *body;
+		uint32_t length;
+	} extensions[] = {
+		{"\6\0\1\4\7\0\0\0x", 9}, /* ORIGIN 7 */
+		{"\3\0\1\1\7x", 6},	  /* ORIGIN of another length */
+		{"\5\0\2\0\3\1yx", 8},	  /* types that are reserved */
+		{"\4\0\200\2yyx", 7},	  /* private */
+		{"\1\0\1x", 4},		  /* half an item */
+		{"\3\0\1\4yx", 6},	  /* an item that would be longer than all */
+	};
+	struct wal_found found;
+
+	for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++) {
+		put_record(WAL_EVENT_EXT, extensions[i].body, extensions[i].length);
+		ck_kind(parse_record(4032, &found), WAL_FAULT_NONE);
+		ck_assert_uint_eq(found.size, 1);
+		ck_assert_int_eq(found.payload[0], 'x');
+	}
+}
+END_TEST
+
 START_TEST(an_extension_may_be_as_long_as_its_length_can_say)
 {
 	static uint8_t body[3000];
@@ -643,6 +668,7 @@ static Suite *format_suite(void)
 	tcase_add_test(t, a_record_must_fit_in_what_is_left);
 	tcase_add_loop_test(t, flags_that_cannot_be_are_refused, 0, ROWS(record_flags));
 	tcase_add_test(t, an_extension_is_not_payload);
+	tcase_add_test(t, what_an_extension_says_makes_no_event_invalid);
 	tcase_add_test(t, an_extension_may_be_as_long_as_its_length_can_say);
 	tcase_add_test(t, an_event_has_one_checksum_whichever_way_it_is_taken);
 	tcase_add_test(t, every_flipped_bit_of_a_record_is_found);

@@ -73,6 +73,26 @@ START_TEST(the_info_says_from_where_on_the_log_is_kept)
 }
 END_TEST
 
+START_TEST(a_segment_that_is_compressed_is_not_missing)
+{
+	struct wal_store_info info;
+
+	put_names(3, 4);
+	put_names(7, 7);
+	file_write(test_path("0000000004.wal.zst"), "x", 1); /* and as it was: that one counts */
+	file_write(test_path("0000000006.wal.zst"), "x", 1);
+	file_write(test_path("0000000005.wal.zst"), "x", 1);
+	file_write(test_path("0000000008.wal.zst.new"), "x", 1);
+	file_write(test_path("0000000000.wal.zst"), "x", 1); /* no segment's name */
+	ck_ok(wal_store_info_read(test_dir(), &info, NULL));
+	ck_assert_uint_eq(info.segment_count, 3);
+	ck_assert_uint_eq(info.compressed_count, 2);
+	ck_assert_uint_eq(info.compressed[0], 5);
+	ck_assert_uint_eq(info.compressed[1], 6);
+	wal_store_info_destroy(&info);
+}
+END_TEST
+
 START_TEST(only_who_writes_holds_a_store)
 {
 	ck_assert(!wal_store_is_held(test_dirfd()) && !wal_store_is_locked(test_dirfd()));
@@ -184,6 +204,7 @@ static Suite *view_suite(void)
 	tcase_add_test(t, what_is_below_first_segment_is_retired_once_it_is_gone);
 	tcase_add_test(t, without_wal_meta_the_names_tell_what_is_retired);
 	tcase_add_test(t, the_info_says_from_where_on_the_log_is_kept);
+	tcase_add_test(t, a_segment_that_is_compressed_is_not_missing);
 	tcase_add_test(t, only_who_writes_holds_a_store);
 	t = test_case(suite, "beside a writer", 120);
 	tcase_add_test(t, beside_retention_nothing_is_missing_and_nothing_damaged);

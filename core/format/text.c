@@ -38,6 +38,7 @@ static const struct {
 	[WAL_FAULT_TAIL] = {"bytes behind the last whole event", -EUCLEAN},
 	[WAL_FAULT_MISSING] = {"segment missing", -ENOENT},
 	[WAL_FAULT_SEQUENCE] = {"does not continue the segment before", -EUCLEAN},
+	[WAL_FAULT_COMPRESSED] = {"compressed, which this version cannot read", -EPROTONOSUPPORT},
 	[WAL_FAULT_OTHER_LOG] = {"belongs to another log", -EUCLEAN},
 	[WAL_FAULT_POSITION] = {"events that were durable are not there", -EUCLEAN},
 	[WAL_FAULT_META_FILE] = {"the durable position is in doubt", -EUCLEAN},

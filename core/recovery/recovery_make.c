@@ -107,6 +107,24 @@ static int read_meta(struct wal_plan *plan)
 	return 0;
 }
 
+/*
+ * R62: segments that this version cannot read are no reason to take the log for damaged. (Below
+ * first_segment retention was about to remove them.)
+ */
+static int refuse_compressed(struct wal_plan *plan)
+{
+	const struct wal_recovery *rec = plan->rec;
+	uint32_t index = wal_store_list_compressed(&rec->list, rec->meta.first_segment);
+
+	if (!index)
+		return 0;
+	return wal_error_set(plan->error, -EPROTONOSUPPORT,
+			     "%s/%010" PRIu32 ".wal" WAL_COMPRESSED_SUFFIX
+			     ": a compressed segment, which this version cannot read; use the "
+			     "walfs that made it, or a newer, or decompress it with zstd -d",
+			     rec->path, index);
+}
+
 static void make_uuid(uint8_t uuid[16])
 {
 	while (getrandom(uuid, 16, 0) != 16)
@@ -327,6 +345,8 @@ int wal_plan_make(struct wal_plan *plan)
 
 	if (!err)
 		err = read_meta(plan);
+	if (!err)
+		err = refuse_compressed(plan);
 	if (!err)
 		err = wal_plan_probe(plan);
 	if (!err)

@@ -18,14 +18,15 @@
 
 /* --- the list of segments ------------------------------------------------- */
 
-static size_t list_above(const struct wal_store_list *list, uint32_t after)
+/* Return: how many of the sorted indexes are not above after. */
+static size_t count_up_to(const uint32_t *indexes, size_t count, uint32_t after)
 {
-	size_t low = 0, high = list->count;
+	size_t low = 0, high = count;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (list->segments[mid] <= after)
+		if (indexes[mid] <= after)
 			low = mid + 1;
 		else
 			high = mid;
@@ -38,24 +39,25 @@ uint32_t wal_store_list_last(const struct wal_store_list *list)
 	return list->count ? list->segments[list->count - 1] : 0;
 }
 
-static int list_reserve(struct wal_store_list *list)
+static int add_index(uint32_t **indexes, size_t *count, size_t *capacity, uint32_t index)
 {
-	size_t capacity = list->capacity ? list->capacity * 2 : 64;
-	uint32_t *segments;
+	size_t grown = *capacity ? *capacity * 2 : 64;
+	uint32_t *moved;
 
-	if (list->count < list->capacity)
-		return 0;
-	segments = realloc(list->segments, capacity * sizeof(*segments));
-	if (!segments)
-		return -ENOMEM;
-	list->segments = segments;
-	list->capacity = capacity;
+	if (*count == *capacity) {
+		moved = realloc(*indexes, grown * sizeof(**indexes));
+		if (!moved)
+			return -ENOMEM;
+		*indexes = moved;
+		*capacity = grown;
+	}
+	(*indexes)[(*count)++] = index;
 	return 0;
 }
 
 void wal_store_list_remove(struct wal_store_list *list, uint32_t index)
 {
-	size_t at = list_above(list, index);
+	size_t at = count_up_to(list->segments, list->count, index);
 
 	if (at == 0 || list->segments[at - 1] != index)
 		return;
@@ -92,17 +94,30 @@ static bool is_end_or_number(const char *rest)
 	       rest[1 + strspn(rest + 1, "0123456789")] == '\0';
 }
 
+/* Return: the index of the segment's name with which this one, a longer one, begins; or 0. */
+static uint32_t parse_begin(const char *name)
+{
+	char base[WAL_NAME_MAX];
+
+	memcpy(base, name, sizeof("0000000001.wal") - 1);
+	base[sizeof("0000000001.wal") - 1] = '\0';
+	return wal_segment_name_parse(base);
+}
+
 /* Exactly what wal_store_prepared_name() makes. */
 static bool is_prepared_name(const char *name)
 {
 	const char *rest = skip_pattern(name, "##########.wal" WAL_PREPARED_SUFFIX);
-	char base[WAL_NAME_MAX];
 
-	if (!rest || !is_end_or_number(rest))
-		return false;
-	memcpy(base, name, sizeof("0000000001.wal") - 1);
-	base[sizeof("0000000001.wal") - 1] = '\0';
-	return wal_segment_name_parse(base) != 0;
+	return rest && is_end_or_number(rest) && parse_begin(name) != 0;
+}
+
+/* Return: the index in "NNNNNNNNNN.wal.zst", or 0. */
+static uint32_t parse_compressed(const char *name)
+{
+	const char *rest = skip_pattern(name, "##########.wal" WAL_COMPRESSED_SUFFIX);
+
+	return rest && *rest == '\0' ? parse_begin(name) : 0;
 }
 
 /* Exactly what wal_store_torn_name() makes: with another name a directory is somebody else's. */
@@ -131,14 +146,15 @@ static int list_add_prepared(struct wal_store_list *list, const char *name)
 
 static int list_add_name(struct wal_store_list *list, const char *name)
 {
-	uint32_t index = wal_segment_name_parse(name);
+	uint32_t index = wal_segment_name_parse(name), compressed = parse_compressed(name);
 
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return 0;
 	if (index) {
-		if (list_reserve(list))
-			return -ENOMEM;
-		list->segments[list->count++] = index;
+		return add_index(&list->segments, &list->count, &list->capacity, index);
+	} else if (compressed) {
+		return add_index(&list->compressed, &list->compressed_count,
+				 &list->compressed_capacity, compressed);
 	} else if (is_prepared_name(name)) {
 		return list_add_prepared(list, name);
 	} else if (strcmp(name, WAL_META_FILE) == 0) {
@@ -153,6 +169,37 @@ static int list_add_name(struct wal_store_list *list, const char *name)
 	}
 	list->has_current = list->has_current || strcmp(name, WAL_CURRENT_NAME) == 0;
 	return 0;
+}
+
+static bool list_has(const struct wal_store_list *list, uint32_t index)
+{
+	size_t at = count_up_to(list->segments, list->count, index);
+
+	return at > 0 && list->segments[at - 1] == index;
+}
+
+/* Where a segment is there in both ways, the one that is not compressed counts. */
+static void list_sort(struct wal_store_list *list)
+{
+	size_t i, kept = 0;
+
+	if (list->count)
+		qsort(list->segments, list->count, sizeof(*list->segments), compare_index);
+	if (list->compressed_count)
+		qsort(list->compressed, list->compressed_count, sizeof(*list->compressed),
+		      compare_index);
+	for (i = 0; i < list->compressed_count; i++) {
+		if (!list_has(list, list->compressed[i]))
+			list->compressed[kept++] = list->compressed[i];
+	}
+	list->compressed_count = kept;
+}
+
+uint32_t wal_store_list_compressed(const struct wal_store_list *list, uint32_t first)
+{
+	size_t below = first ? count_up_to(list->compressed, list->compressed_count, first - 1) : 0;
+
+	return below < list->compressed_count ? list->compressed[below] : 0;
 }
 
 int wal_store_list_read(int dirfd, struct wal_store_list *list)
@@ -185,14 +232,14 @@ int wal_store_list_read(int dirfd, struct wal_store_list *list)
 		wal_store_list_destroy(list);
 		return err;
 	}
-	if (list->count)
-		qsort(list->segments, list->count, sizeof(*list->segments), compare_index);
+	list_sort(list);
 	return 0;
 }
 
 void wal_store_list_destroy(struct wal_store_list *list)
 {
 	free(list->segments);
+	free(list->compressed);
 	free(list->prepared);
 	memset(list, 0, sizeof(*list));
 }

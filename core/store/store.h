@@ -16,6 +16,7 @@
 #define WAL_CLOCK_FILE "wal.clock"
 #define WAL_CURRENT_NAME "current" /* of a mount; in a store it is a stray */
 #define WAL_PREPARED_SUFFIX ".new"
+#define WAL_COMPRESSED_SUFFIX ".zst"
 #define WAL_NAMES_TRIED 1000u /* NAME, NAME-1 ... NAME-999 */
 #define WAL_TORN_INFIX ".torn-"
 
@@ -26,6 +27,9 @@ struct wal_store_list {
 	uint32_t *segments; /* sorted, without doubles */
 	size_t count;
 	size_t capacity;
+	uint32_t *compressed; /* sorted: NNNNNNNNNN.wal.zst is there, NNNNNNNNNN.wal is not */
+	size_t compressed_count;
+	size_t compressed_capacity;
 	char (*prepared)[WAL_NAME_MAX]; /* "NNNNNNNNNN.wal.new" */
 	size_t prepared_count;
 	size_t torn_count;
@@ -40,6 +44,8 @@ void wal_store_list_destroy(struct wal_store_list *list);
 void wal_store_list_remove(struct wal_store_list *list, uint32_t index);
 /* Return: the largest index, 0 if there is none. */
 uint32_t wal_store_list_last(const struct wal_store_list *list);
+/* Return: the lowest compressed index from first on; 0 if there is none. */
+uint32_t wal_store_list_compressed(const struct wal_store_list *list, uint32_t first);
 
 /*
  * Opens the directory and takes flock on it, shared or exclusive. A missing

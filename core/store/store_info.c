@@ -34,7 +34,7 @@ static int info_fill(int dirfd, const char *path, struct wal_store_info *info,
 
 	if (err)
 		return wal_error_set(error, err, "%s: cannot be listed: %s", path, strerror(-err));
-	if (!list->count && !list->has_meta) {
+	if (!list->count && !list->compressed_count && !list->has_meta) {
 		err = wal_store_is_none(dirfd, path, list, error);
 		wal_store_view_destroy(&view);
 		return err;
@@ -47,7 +47,10 @@ static int info_fill(int dirfd, const char *path, struct wal_store_info *info,
 	info->last_segment = wal_store_list_last(list);
 	info->torn_count = list->torn_count;
 	info->prepared_count = list->prepared_count;
+	info->compressed = list->compressed;
+	info->compressed_count = list->compressed_count;
 	list->segments = NULL;
+	list->compressed = NULL;
 	wal_store_view_destroy(&view);
 	wal_store_holder(dirfd, info->holder, sizeof(info->holder));
 	return 0;
@@ -69,6 +72,9 @@ int wal_store_info_read(const char *path, struct wal_store_info *info, struct wa
 void wal_store_info_destroy(struct wal_store_info *info)
 {
 	free(info->segments);
+	free(info->compressed);
 	info->segments = NULL;
+	info->compressed = NULL;
+	info->compressed_count = 0;
 	info->segment_count = 0;
 }

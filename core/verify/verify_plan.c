@@ -262,7 +262,7 @@ static int look(struct wal_store_plan *p, int dirfd, const char *path, unsigned 
 	};
 	memset(&p->view.list, 0, sizeof(p->view.list));
 	p->plan = (struct wal_plan){.rec = &p->rec, .error = error};
-	if (!p->rec.list.count && !p->rec.list.has_meta)
+	if (!p->rec.list.count && !p->rec.list.compressed_count && !p->rec.list.has_meta)
 		return wal_store_is_none(dirfd, path, &p->rec.list, error);
 	error->code = 0;
 	err = wal_plan_make(&p->plan);

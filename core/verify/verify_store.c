@@ -305,25 +305,49 @@ static int check_index(struct store_check *c, uint32_t index)
 	return probe ? check_examined(c, probe) : check_segment(c, index);
 }
 
+static void report_run(struct store_check *c, enum wal_fault_kind kind, uint32_t from, uint32_t to)
+{
+	if (to - from == 1)
+		report(c, from, kind, 0, "%s", "");
+	else
+		report(c, from, kind, 0, "and %" PRIu32 " more after it", to - from - 1);
+	c->known = false;
+}
+
+/* Where the run of compressed segments that begins with this one ends. */
+static uint32_t end_of_compressed(const struct store_check *c, uint32_t index, uint32_t limit)
+{
+	while (index < limit && wal_store_list_compressed(c->list, index) == index)
+		index++;
+	return index;
+}
+
 /* Indexes between two that are there. */
 static void report_missing(struct store_check *c, uint32_t from, uint32_t to)
 {
 	/* Names may come back in any order from a crash; what is set aside is none of the log. */
 	if (from >= to || wal_store_plan_sets_aside(&c->plan, to))
 		return;
-	if (to - from == 1)
-		report(c, from, WAL_FAULT_MISSING, 0, "%s", "");
-	else
-		report(c, from, WAL_FAULT_MISSING, 0, "and %" PRIu32 " more behind it",
-		       to - from - 1);
-	c->known = false;
+	while (from < to) {
+		uint32_t compressed = wal_store_list_compressed(c->list, from), end;
+
+		if (!compressed || compressed > to)
+			compressed = to;
+		if (from < compressed)
+			report_run(c, WAL_FAULT_MISSING, from, compressed);
+		end = end_of_compressed(c, compressed, to);
+		if (compressed < end)
+			report_run(c, WAL_FAULT_COMPRESSED, compressed, end);
+		from = end;
+	}
 }
 
 static void check_end(struct store_check *c)
 {
 	const struct wal_durable *d = &c->durable;
 
-	if (!c->has_meta || d->event == 0 || c->saw_durable || d->segment <= c->index)
+	if (!c->has_meta || d->event == 0 || c->saw_durable || d->segment <= c->index ||
+	    wal_store_list_compressed(c->list, d->segment) == d->segment)
 		return;
 	report(c, d->segment, WAL_FAULT_MISSING, 0, "event %" PRIu64 " in it was durable",
 	       d->event);
@@ -342,11 +366,22 @@ static void sum_sizes(struct store_check *c)
 	}
 }
 
+static uint32_t last_compressed(const struct store_check *c)
+{
+	size_t count = c->list->compressed_count;
+
+	return count ? c->list->compressed[count - 1] : 0;
+}
+
 static int check_all(struct store_check *c)
 {
 	uint32_t first = c->has_meta ? c->plan.view.meta.first_segment : 0, expected = first;
+	uint32_t end = last_compressed(c) + 1;
 	size_t i;
 	int err = 0;
+
+	if (!expected)
+		expected = wal_store_list_compressed(c->list, 0);
 
 	for (i = 0; i < c->list->count && !err; i++) {
 		uint32_t index = c->list->segments[i];
@@ -359,6 +394,8 @@ static int check_all(struct store_check *c)
 		expected = index + 1;
 		err = check_index(c, index);
 	}
+	if (!err && expected && expected < end)
+		report_missing(c, expected, end);
 	if (!err)
 		check_end(c);
 	return err;

@@ -327,7 +327,7 @@ static void cat_path(struct cat *cat, const char *path)
 	if (cat->from > 1)
 		n = find_segment(&target, cat->from);
 	if (n > 0) /* it begins at or before what is wanted */
-		cat->sequence = (struct sequence){0};
+		sequence_begin_at(&cat->sequence, &target, n);
 	while (n < target.count && cat_nth(cat, &target, n) == NEXT_SEGMENT && !output_failed())
 		n++;
 	if (n == target.count && sequence_end(&cat->sequence, &target, &gap))

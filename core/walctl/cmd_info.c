@@ -156,6 +156,8 @@ static void print_store(const struct target *target)
 	} else if (target->kind == TARGET_STORE) {
 		print_field("wal.meta", "missing or unreadable; the next start makes it again");
 	}
+	if (info->compressed_count)
+		print_field("compressed", "%zu, not looked at", info->compressed_count);
 	if (info->torn_count)
 		print_field("torn tails kept", "%zu", info->torn_count);
 	if (info->prepared_count)
@@ -190,6 +192,7 @@ static json_t *json_store(const struct target *target)
 	}
 	json_put(object, "first_segment", json_number(info->first_segment));
 	json_put(object, "last_segment", json_number(info->last_segment));
+	json_put(object, "compressed", json_number(info->compressed_count));
 	json_put(object, "torn", json_number(info->torn_count));
 	json_put(object, "prepared", json_number(info->prepared_count));
 	json_put(object, "hint", hint ? json_string(wal_hint_text(hint)) : json_null());

@@ -61,7 +61,7 @@ static void on_fault(void *ctx, const char *name, const struct wal_fault *fault)
 	struct verify *verify = ctx;
 	char *file = target_file(verify->target, name);
 
-	verify->newer += fault->kind == WAL_FAULT_VERSION;
+	verify->newer += wal_fault_errno(fault->kind) == -EPROTONOSUPPORT;
 	if (verify->json) {
 		json_add(verify->faults, json_fault(file, fault));
 	} else if (!verify->quiet) {

@@ -105,10 +105,25 @@ static enum status complain_verdict(const char *file, const struct wal_verdict *
 	return status_of_verdict(verdict);
 }
 
+static enum status complain_compressed(const struct target *target)
+{
+	const struct wal_store_info *info = &target->info;
+	char name[WAL_NAME_MAX];
+
+	if (!info->compressed_count)
+		return STATUS_SOUND;
+	wal_segment_name(info->compressed[0], name);
+	complain(target->path,
+		 "compressed segments, which this version cannot read, are left out: %zu, the "
+		 "first is %s.zst; use the walctl that came with the walfs that made them",
+		 info->compressed_count, name);
+	return STATUS_TROUBLE;
+}
+
 enum status outlook_complain(const struct target *target)
 {
 	const struct wal_store_outlook *outlook = &target->outlook;
-	enum status worst = STATUS_SOUND;
+	enum status worst = complain_compressed(target);
 
 	for (size_t i = 0; i < outlook->count; i++) {
 		const struct wal_verdict *verdict = &outlook->verdicts[i];
@@ -127,7 +142,7 @@ enum status outlook_complain(const struct target *target)
 enum status outlook_print(const struct target *target)
 {
 	const struct wal_store_outlook *outlook = &target->outlook;
-	enum status worst = STATUS_SOUND;
+	enum status worst = complain_compressed(target);
 	char number[16];
 
 	for (size_t i = 0; i < outlook->count; i++) {
@@ -150,7 +165,7 @@ enum status outlook_print(const struct target *target)
 enum status outlook_json(const struct target *target, json_t *notes, json_t *faults)
 {
 	const struct wal_store_outlook *outlook = &target->outlook;
-	enum status worst = STATUS_SOUND;
+	enum status worst = complain_compressed(target);
 
 	for (size_t i = 0; i < outlook->count; i++) {
 		const struct wal_verdict *verdict = &outlook->verdicts[i];

@@ -8,9 +8,16 @@
 
 #include "walctl.h"
 
+void sequence_begin_at(struct sequence *sequence, const struct target *target, size_t n)
+{
+	*sequence =
+		(struct sequence){.store = &target->info, .next_index = target->info.segments[n]};
+}
+
 void sequence_begin(struct sequence *sequence, const struct target *target)
 {
 	memset(sequence, 0, sizeof(*sequence));
+	sequence->store = &target->info;
 	if (!target->info.meta_valid)
 		return;
 	sequence->next_index = target->info.kept_from;
@@ -20,7 +27,7 @@ void sequence_begin(struct sequence *sequence, const struct target *target)
 		sequence->next_index = target->info.durable_segment;
 }
 
-void sequence_file(struct sequence *sequence, uint32_t index)
+static void pass_file(struct sequence *sequence, uint32_t index)
 {
 	if (sequence->next_index && index > sequence->next_index) {
 		if (!sequence->missing.first_segment)
@@ -28,6 +35,25 @@ void sequence_file(struct sequence *sequence, uint32_t index)
 		sequence->missing.last_segment = index - 1;
 	}
 	sequence->next_index = index + 1;
+}
+
+/* Compressed segments before this one are there, but what events they hold is not known. */
+void sequence_file(struct sequence *sequence, uint32_t index)
+{
+	const struct wal_store_info *store = sequence->store;
+
+	while (sequence->compressed < store->compressed_count) {
+		uint32_t compressed = store->compressed[sequence->compressed];
+
+		if (compressed >= index)
+			break;
+		sequence->compressed++;
+		if (compressed < sequence->next_index)
+			continue;
+		pass_file(sequence, compressed);
+		sequence_lost(sequence);
+	}
+	pass_file(sequence, index);
 }
 
 /* Files that are missing, and ids from the one expected to last. */

@@ -171,7 +171,7 @@ bool outlook_salvages(const struct target *target, size_t n);
 /* What it finds wrong with a segment that shows nothing wrong itself. Return: whether it does. */
 bool outlook_fault(const struct target *target, const struct wal_segment_info *info,
 		   struct wal_fault *fault);
-/* On stderr: what is cut and set aside, and the hint. Return: the status that it means. */
+/* On stderr: what is cut, set aside, left out, and the hint. Return: the status that it means. */
 enum status outlook_complain(const struct target *target);
 /* The same as rows of a table, or in arrays. */
 enum status outlook_print(const struct target *target);
@@ -192,11 +192,15 @@ struct sequence {
 	uint64_t given;	     /* ids below it are of segments before, also where they were twice */
 	uint32_t next_index; /* likewise */
 	struct gap missing;  /* files that were not told of yet */
-	bool began;	     /* there was a segment, whatever is known of its events */
+	const struct wal_store_info *store;
+	size_t compressed; /* so many of those of the store were passed: they are not missing */
+	bool began;	   /* there was a segment, whatever is known of its events */
 };
 
 /* From where the store says that its log begins. */
 void sequence_begin(struct sequence *sequence, const struct target *target);
+/* Or from the n-th segment on, whatever is before it. */
+void sequence_begin_at(struct sequence *sequence, const struct target *target, size_t n);
 /* To be told of each file in order. */
 void sequence_file(struct sequence *sequence, uint32_t index);
 /* The next event there is has this id. Return: whether something before it is missing. */

@@ -91,10 +91,13 @@ struct wal_disk_event {
 #define WAL_EVENT_MORE 0x01u /* goes on in the next event */
 #define WAL_EVENT_CONT 0x02u /* continues the event before */
 #define WAL_EVENT_PART 0x04u /* ends without its newline, or short of N bytes */
-#define WAL_EVENT_EXT 0x40u  /* u16 length and TLVs before the payload */
+#define WAL_EVENT_EXT 0x40u  /* u16 length and a list of items before the payload */
 #define WAL_EVENT_META 0x80u /* no id, no payload: a wal_disk_meta_head */
 #define WAL_EVENT_FLAGS_KNOWN \
 	(WAL_EVENT_MORE | WAL_EVENT_CONT | WAL_EVENT_PART | WAL_EVENT_EXT | WAL_EVENT_META)
+
+/* Items of an extension: u8 type, u8 length, bytes. 128 to 255 are private. */
+#define WAL_EXT_ORIGIN 1u /* le32 number of the WRITER record of who appended */
 
 /* What a META record starts with. length counts the bytes after this head. */
 struct wal_disk_meta_head {
@@ -104,6 +107,7 @@ struct wal_disk_meta_head {
 
 #define WAL_META_SEGMENT 1u /* the first record of every segment */
 #define WAL_META_RESUME 2u  /* before the first event after an unclean stop */
+#define WAL_META_WRITER 3u  /* who appended; reserved, as 4 and 5. 32768 and above are private */
 
 #define WAL_META_CHAIN_RESTART 0x01u	/* the segment before is damaged: a new chain starts */
 #define WAL_META_TAIL_DROPPED 0x02u	/* recovery cut a torn tail off the segment before */
@@ -134,6 +138,7 @@ struct wal_disk_meta_record {
 #define WAL_META_SLOT_BYTES 4096u
 #define WAL_META_SLOTS 2u
 #define WAL_META_MAGIC "WALM"
+#define WAL_META_COLD 0x01u	   /* incompat: some segments are compressed */
 #define WAL_META_CLEAN 0x00000001u /* closed in order; nothing to recover */
 
 struct wal_disk_meta_slot {

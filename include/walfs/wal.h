@@ -105,6 +105,7 @@ enum wal_fault_kind {
 	WAL_FAULT_OTHER_LOG,	   /* store: belongs to another log */
 	WAL_FAULT_POSITION,	   /* store: events below the durable position are not there */
 	WAL_FAULT_META_FILE,	   /* store: wal.meta is not there, or not whole */
+	WAL_FAULT_COMPRESSED,	   /* store: a segment is there as .wal.zst alone */
 	WAL_FAULT_KINDS
 };
 
@@ -470,14 +471,16 @@ struct wal_store_info {
 	uint32_t last_segment;
 	size_t segment_count;
 	uint32_t *segments; /* sorted; free with wal_store_info_destroy */
-	size_t torn_count;  /* kept torn tails */
+	size_t compressed_count;
+	uint32_t *compressed; /* sorted: those that are there as .wal.zst alone */
+	size_t torn_count;    /* kept torn tails */
 	size_t prepared_count;
 	char holder[128]; /* "walfs (pid 17)", or "" */
 };
 
 /*
  * Changes nothing, takes no lock. Beside a daemon it is one moment's: an index from kept_from
- * on that is not among the segments, and below the last, is missing.
+ * on that is neither among the segments nor the compressed, and below the last, is missing.
  * Return: 0; -ENOENT, -ENOTDIR, -ENOTEMPTY, ...
  */
 int wal_store_info_read(const char *path, struct wal_store_info *info, struct wal_error *error);

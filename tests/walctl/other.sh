@@ -55,6 +55,29 @@ info_says_what_is_missing() {
 		"last_segment": 2}]' out >/dev/null
 }
 
+# R62: it is there, and cannot be looked at. Nothing may call that damage, or hide it.
+a_compressed_segment_is_not_missing() {
+	copy_store
+	mv "store/$two" "store/$two.zst"
+	walctl_is 2 verify store
+	holds out "store/$two: compressed, which this version cannot read"
+	! grep -q missing out
+	walctl_is 2 cat store
+	holds err "left out: 1, the first is $two.zst"
+	! grep -q missing err
+	lines 1 200 >want
+	lines 401 600 >>want
+	cmp want out
+	walctl_is 2 info store
+	! grep -q MISSING out
+	walctl_is 2 info --json store
+	jq -e '.compressed == 1 and .missing == [] and (.segments | length) == 2' out >/dev/null
+	rm "store/$one"
+	walctl_is 2 verify store
+	holds out "store/$one: segment missing"
+	holds out "store/$two: compressed, which this version cannot read"
+}
+
 # R50: what was made behind a lost segment 2, which then came back longer.
 info_says_which_ids_were_given_twice() {
 	local said='begins with event 202, events up to 400 are in front of it'
@@ -211,6 +234,7 @@ it 'info describes a segment' info_describes_a_segment
 it 'info describes a store' info_describes_a_store
 it 'info marks damage' info_marks_damage
 it 'info says which events are missing' info_says_what_is_missing
+it 'a segment that is compressed is not missing' a_compressed_segment_is_not_missing
 it 'info says which ids were given twice' info_says_which_ids_were_given_twice
 it 'info says which ids were given far below' info_says_ids_that_were_given_far_below
 it 'a store in use can be verified, printed and described' store_in_use_can_be_looked_at
