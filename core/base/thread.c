@@ -3,21 +3,42 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+
+struct start {
+	const char *name;
+	void *(*run)(void *);
+	void *arg;
+};
+
+/* A thread that names itself takes one call; for another one the name goes through /proc. */
+static void *run_named(void *arg)
+{
+	struct start start = *(struct start *)arg;
+
+	free(arg);
+	pthread_setname_np(pthread_self(), start.name);
+	return start.run(start.arg);
+}
 
 int wal_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg)
 {
+	struct start *start = malloc(sizeof(*start));
 	sigset_t all, before;
 	int err;
 
+	if (!start)
+		return -ENOMEM;
+	*start = (struct start){.name = name, .run = run, .arg = arg};
 	sigfillset(&all);
 	/* A fault in a mapping must reach its handler in whichever thread has it. */
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(thread, NULL, run, arg);
+	err = pthread_create(thread, NULL, run_named, start);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!err)
-		pthread_setname_np(*thread, name);
+	if (err)
+		free(start);
 	return -err;
 }
 

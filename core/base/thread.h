@@ -8,7 +8,10 @@
 
 #include "core/base/assert.h"
 
-/* All signals stay with the threads of the program. Return: 0 or -errno. */
+/*
+ * All signals stay with the threads of the program. name: up to 15 characters, of static storage.
+ * Return: 0 or -errno.
+ */
 int wal_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
 /* A condition whose timed waits use wal_deadline(). */
 void wal_cond_init(pthread_cond_t *cond);
