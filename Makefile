@@ -150,6 +150,7 @@ EXTRA_test_workers := fs/workers.c fs/opstats.c
 
 # fixture(NAME, TESTS): tests/fixture_NAME.c is what these share, and no other test has.
 fixture = $(foreach test,$(2),$(eval EXTRA_$(test) += tests/fixture_$(1).c))
+$(call fixture,log,$(filter test_log test_log_%,$(TEST_SRC:tests/%.c=%)))
 $(call fixture,segment_writer,$(addprefix test_segment_,begin pages seal settle writer))
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -313,7 +314,7 @@ $(STORM_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/storm/%.o $(STORM_SHARED) $
 	$(call link,-pthread $(XXHASH_LIBS))
 
 .PHONY: check-unit
-check-unit: $(TESTS) ## run the unit tests and sum their results (TESTS_RUN=test_log: only that)
+check-unit: $(TESTS) ## run the unit tests and sum their results (TESTS_RUN=test_log_open: only that)
 	$(Q)scripts/run-unit $(if $(TESTS_RUN),$(addprefix $(BUILD)/tests/,$(TESTS_RUN)),$(TESTS))
 
 .PHONY: check-layers
