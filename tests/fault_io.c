@@ -214,6 +214,7 @@ static uint64_t fault_now_ns(const struct wal_io *io)
 
 static uint64_t fault_passed_ns(const struct wal_io *io)
 {
+	fault_of(io)->looks++;
 	return wal_io_system.passed_ns(&wal_io_system) + fault_of(io)->passed_ns;
 }
 

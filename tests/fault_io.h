@@ -53,6 +53,7 @@ struct fault_io {
 	uint64_t now;
 	uint64_t step_ns;	     /* added after each look */
 	_Atomic uint64_t passed_ns;  /* that went by besides what did */
+	_Atomic uint64_t looks;	     /* at how much passed: each look at ages is one */
 	_Atomic uint64_t free_bytes; /* what is said to be free; UINT64_MAX: what is */
 	atomic_uint sync_delay_us;   /* each fdatasync takes at least so long */
 	atomic_bool no_direct;	     /* there is no way past the page cache */

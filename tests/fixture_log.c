@@ -3,7 +3,6 @@
 #include "tests/fixture_log.h"
 
 #include <string.h>
-#include <unistd.h>
 
 struct fault_io fault;
 struct test_log_handle handle;
@@ -43,15 +42,7 @@ struct wal_stats stats_now(void)
 
 void wait_until_ready(void)
 {
-	struct wal_stats stats;
-
-	for (int ms = 0; ms < 5000; ms++) {
-		wal_log_stats(wal, &stats);
-		if (stats.ready_segments >= handle.options.prepare_segments)
-			return;
-		usleep(1000);
-	}
-	ck_abort_msg("no segment gets ready");
+	wait_until(stats_now().ready_segments >= handle.options.prepare_segments);
 }
 
 void open_log(void)
@@ -128,15 +119,8 @@ void make_segments(uint32_t count)
 void wait_for_segments(size_t count)
 {
 	uint32_t indexes[64];
-	size_t n = 0;
 
-	for (int ms = 0; ms < 5000; ms++) {
-		n = wal_log_segments(wal, 0, indexes, 64);
-		if (n == count)
-			return;
-		usleep(1000);
-	}
-	ck_abort_msg("%zu finished segments, not %zu", n, count);
+	wait_until(wal_log_segments(wal, 0, indexes, 64) == count);
 }
 
 void assert_log_lines(uint64_t last)

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
+
 /* Made by the parent; each test, a child of it, has a directory inside. */
 static char root[TEST_PATH_MAX / 2];
 static pid_t root_owner;
@@ -147,6 +149,16 @@ const char *source_path(const char *name)
 	}
 	ck_abort_msg("%s: not found from here", name);
 	return NULL;
+}
+
+bool wait_a_moment(uint64_t *deadline_ns)
+{
+	uint64_t now = wal_clock_ns();
+
+	if (*deadline_ns == 0)
+		*deadline_ns = now + WAIT_SECONDS * UINT64_C(1000000000);
+	usleep(1000);
+	return now < *deadline_ns;
 }
 
 static int open_or_fail(const char *path, int flags)

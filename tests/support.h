@@ -45,6 +45,23 @@ int test_dirfd(void);
  */
 const char *source_path(const char *name);
 
+/* --- waiting ------------------------------------------------------------------ */
+
+/*
+ * Until the condition holds, which is looked at each millisecond; fails the test, with the
+ * condition's text, if that takes longer than any load explains.
+ */
+#define wait_until(condition) \
+	do { \
+		uint64_t wait_until_ns = 0; \
+		while (!(condition)) \
+			ck_assert_msg(wait_a_moment(&wait_until_ns), "waited %d s in vain: %s", \
+				      WAIT_SECONDS, #condition); \
+	} while (0)
+#define WAIT_SECONDS 20
+/* The first time, with 0, it sets the deadline. Return: whether it is still to come. */
+bool wait_a_moment(uint64_t *deadline_ns);
+
 /* --- files: each fails the test if it cannot do its work ------------------- */
 
 struct bytes {

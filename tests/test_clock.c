@@ -23,7 +23,7 @@ static void measure_rate(void)
 	const struct timespec longer_than_measured = {.tv_nsec = 20000000};
 
 	wal_clock_realtime_ns();
-	nanosleep(&longer_than_measured, NULL);
+	nanosleep(&longer_than_measured, NULL); /* what is measured */
 	wal_clock_realtime_ns();
 }
 
@@ -98,7 +98,7 @@ START_TEST(what_took_long_by_the_kernels_clock_took_as_long_by_the_quick_one)
 	kernel[0] = wal_clock_ns();
 	quick[0] = wal_clock_quick_ns();
 	kernel[1] = wal_clock_ns();
-	nanosleep(&a_while, NULL);
+	nanosleep(&a_while, NULL); /* what is measured */
 	kernel[2] = wal_clock_ns();
 	quick[1] = wal_clock_quick_ns();
 	kernel[3] = wal_clock_ns();

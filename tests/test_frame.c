@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/support.h"
 
@@ -297,10 +296,8 @@ START_TEST(a_line_that_does_not_fit_is_refused_and_what_was_held_is_held_still)
 	ck_assert_uint_eq(frame.held, 5);
 	ck_assert_uint_le(frame.capacity, 512); /* no memory is kept for what was refused */
 	fault_io_reset(&fault);
-	for (int i = 0; i < 1000 && taken == -ENOSPC; i++) {
-		usleep(1000);
-		taken = walfs_frame_write(&frame, wal, longer, sizeof(longer), false);
-	}
+	wait_until((taken = walfs_frame_write(&frame, wal, longer, sizeof(longer), false)) !=
+		   -ENOSPC);
 	ck_assert_int_eq(taken, (ssize_t)sizeof(longer));
 	text = events();
 	ck_assert_ptr_nonnull(strstr(text, "<held lll"));

@@ -88,8 +88,7 @@ START_TEST(a_meta_file_that_cannot_be_written_makes_the_log_read_only)
 	log_put_lines(&handle, 1, 5);
 	fault_io_fail_ops(&fault, OP(PWRITE), -EIO, 0);
 	ck_ok(wal_log_sync(wal));
-	for (int ms = 0; ms < 3000 && log_put(&handle, "event 6\n") == 1; ms += 10)
-		usleep(10000);
+	wait_until(log_put(&handle, "event 6\n") != 1);
 	ck_fails(log_put(&handle, "no\n"), -EROFS);
 	ck_assert_int_lt(log_close(&handle), 0);
 }

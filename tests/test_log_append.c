@@ -169,13 +169,9 @@ END_TEST
 /* An attempt to prepare a segment that began before there was space may still fail. */
 static void hold_with_space(struct wal_hold *hold, uint32_t size)
 {
-	int err = -ENOSPC;
+	int err;
 
-	for (int ms = 0; ms < 1000 && err == -ENOSPC; ms++) {
-		err = wal_log_hold(wal, hold, size);
-		if (err)
-			usleep(1000);
-	}
+	wait_until((err = wal_log_hold(wal, hold, size)) != -ENOSPC);
 	ck_ok(err);
 }
 

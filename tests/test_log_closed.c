@@ -82,11 +82,10 @@ START_TEST(a_seal_without_space_is_told_once_and_tried_again)
 	ck_ok(wal_log_sync(wal)); /* durable all the same */
 	ck_assert_uint_eq(count_events(), last);
 	told = handle.notices.warnings;
-	usleep(500000);
+	usleep(500000); /* it is tried again each 200 ms, of which nothing is to be seen */
 	ck_assert_uint_eq(handle.notices.warnings, told);
 	fault_io_reset(&fault);
-	for (int ms = 0; ms < 5000 && stats_now().sealing_segments > 0; ms++)
-		usleep(1000);
+	wait_until(stats_now().sealing_segments == 0);
 	ck_assert(!stats_now().no_space);
 	ck_ok(wal_log_rotate(wal));
 	ck_assert_uint_eq(stats_now().counters[WAL_COUNT_SEALED], 9);
@@ -119,12 +118,10 @@ START_TEST(a_sync_of_a_seal_that_found_no_space_fails_the_log)
 {
 	open_as_prepared();
 	log_put_lines(&handle, 1, 10);
-	while (stats_now().ready_segments == 0)
-		usleep(1000);
+	wait_until_ready();
 	fault_io_fail_ops(&fault, OP(FDATASYNC), -ENOSPC, 0);
 	ck_assert_int_lt(wal_log_rotate(wal), 0);
-	for (int ms = 0; ms < 5000 && !stats_now().failed; ms++)
-		usleep(1000);
+	wait_until(stats_now().failed);
 	ck_assert_int_eq(stats_now().failed, -EIO);
 	fault_io_reset(&fault);
 	ck_fails(wal_log_sync(wal), -EIO);
@@ -141,8 +138,7 @@ START_TEST(a_failed_sync_of_a_closed_segment_is_never_a_success_later)
 	open_as_prepared();
 	log_put_lines(&handle, 1, 10);
 	ck_ok(wal_log_sync(wal));
-	for (int ms = 0; ms < 5000 && stats_now().ready_segments < 1; ms++)
-		usleep(1000);
+	wait_until_ready();
 	log_put_lines(&handle, 11, 20);
 	fault_io_fail_ops(&fault, OP(FDATASYNC), -EIO, 0);
 	ck_assert_int_lt(wal_log_rotate(wal), 0);
@@ -168,8 +164,7 @@ START_TEST(a_failed_sealing_is_counted_as_a_failed_sync)
 {
 	open_as_prepared();
 	log_put_lines(&handle, 1, 10);
-	for (int ms = 0; ms < 5000 && stats_now().ready_segments < 2; ms++)
-		usleep(1000);
+	wait_until_ready();
 	fault_io_fail_ops(&fault, OP(TRUNCATE), -EIO, 0);
 	ck_assert_int_lt(wal_log_rotate(wal), 0);
 	fault_io_reset(&fault);

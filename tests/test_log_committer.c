@@ -46,18 +46,12 @@ END_TEST
 
 START_TEST(the_position_on_disk_is_never_ahead_and_soon_there)
 {
-	struct oracle_slot slot = {0};
-
 	open_log();
 	log_put_lines(&handle, 1, 20);
-	slot = store_slot(test_path(STORE));
-	ck_assert_uint_eq(slot.durable_event, 0);
+	ck_assert_uint_eq(store_slot(test_path(STORE)).durable_event, 0);
 	ck_ok(wal_log_sync(wal));
-	for (int ms = 0; ms < 1500 && slot.durable_event < 20; ms += 10) {
-		usleep(10000);
-		slot = store_slot(test_path(STORE));
-	}
-	ck_assert_uint_eq(slot.durable_event, 20);
+	wait_until(store_slot(test_path(STORE)).durable_event >= 20);
+	ck_assert_uint_eq(store_slot(test_path(STORE)).durable_event, 20);
 }
 END_TEST
 
@@ -68,11 +62,10 @@ START_TEST(an_interval_syncs_without_being_asked)
 	ck_ok(log_open(&handle));
 	wal = handle.log;
 	log_put_lines(&handle, 1, 5);
-	for (int ms = 0; ms < 2000 && position().durable_event < 5; ms += 5)
-		usleep(5000);
+	wait_until(position().durable_event >= 5);
 	ck_assert_uint_eq(position().durable_event, 5);
 	fault_io_reset(&fault);
-	usleep(200000);
+	usleep(200000); /* ten intervals, of each of which nothing is to be seen */
 	ck_assert_uint_eq(fault_io_count(&fault, FAULT_OP_FDATASYNC), 0); /* nothing was appended */
 }
 END_TEST
@@ -96,8 +89,7 @@ static void count_done(struct wal_sync *sync, int error)
 static void wait_for_syncs(struct counted_sync *syncs)
 {
 	for (int i = 0; i < SYNCS; i++) {
-		for (int ms = 0; ms < 5000 && atomic_load(&syncs[i].calls) == 0; ms++)
-			usleep(1000);
+		wait_until(atomic_load(&syncs[i].calls) > 0);
 		ck_assert_int_eq(atomic_load(&syncs[i].calls), 1);
 	}
 }
@@ -201,14 +193,12 @@ START_TEST(who_asks_during_a_sync_that_covers_him_needs_no_other)
 	fault.sync_delay_us = 300000;
 	ck_assert(wal_log_sync_join(wal, &syncs[0].sync));
 	ck_assert_int_eq(pthread_create(&leader, NULL, lead_in_thread, NULL), 0);
-	while (stats_now().sync_waiters > 0) /* until the leader has taken it, and begins */
-		usleep(1000);
+	wait_until(stats_now().sync_waiters == 0); /* until the leader has taken it, and begins */
 	ck_assert(!wal_log_sync_join(wal, &syncs[1].sync));
 	log_put_lines(&handle, 3, 3);
 	ck_assert(!wal_log_sync_join(wal, &syncs[2].sync));
 	ck_assert_int_eq(atomic_load(&syncs[1].calls), 0);
-	for (int ms = 0; ms < 5000 && atomic_load(&syncs[1].calls) == 0; ms++)
-		usleep(1000);
+	wait_until(atomic_load(&syncs[1].calls) > 0);
 	ck_assert_int_eq(atomic_load(&syncs[1].calls), 1);
 	ck_assert_int_eq(atomic_load(&syncs[1].error), 0);
 	ck_assert_int_eq(atomic_load(&syncs[2].calls), 0);
@@ -248,7 +238,7 @@ START_TEST(a_lead_that_was_not_taken_up_yet_is_waited_for_at_close)
 	sync.sync.done = count_done;
 	ck_assert(wal_log_sync_join(wal, &sync.sync));
 	ck_assert_int_eq(pthread_create(&closer, NULL, close_in_thread, NULL), 0);
-	usleep(20000);
+	usleep(20000); /* for a close that would not wait, and that is not to be seen */
 	ck_assert_int_eq(atomic_load(&sync.calls), 0);
 	wal_log_sync_lead(wal);
 	pthread_join(closer, NULL);
@@ -357,8 +347,7 @@ START_TEST(syncs_of_several_threads_share_the_disk)
 
 	handle.options.segment_size = 64 * TEST_BLOCK;
 	open_as_prepared();
-	for (int ms = 0; ms < 5000 && stats_now().ready_segments < 1; ms++)
-		usleep(1000);
+	wait_until_ready();
 	fault_io_reset(&fault);
 	fault.sync_delay_us = 2000;
 	for (unsigned i = 0; i < 8; i++) {
@@ -422,8 +411,7 @@ static int sync_of_append(bool of_append)
 	struct answer answer = {.sync = {.done = take_answer, .of_append = of_append}, .error = 1};
 
 	wal_log_sync_start(wal, &answer.sync);
-	while (answer.error == 1)
-		usleep(1000);
+	wait_until(answer.error != 1);
 	return answer.error;
 }
 

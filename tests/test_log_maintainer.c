@@ -13,8 +13,7 @@ START_TEST(a_segment_that_was_rotated_is_sealed_in_the_background)
 
 	open_as_prepared();
 	log_put_lines(&handle, 1, 2000); /* full segments rotate by themselves */
-	for (int ms = 0; ms < 5000 && stats_now().sealing_segments > 0; ms++)
-		usleep(1000);
+	wait_until(stats_now().sealing_segments == 0);
 	for (uint32_t i = 1; i < wal_log_current(wal); i++) {
 		ck_ok(wal_log_segment_info(wal, i, &info));
 		ck_assert_int_eq(info.state, WAL_SEALED);
@@ -57,8 +56,7 @@ START_TEST(several_unsealed_segments_are_sealed_by_recovery_and_nothing_is_lost)
 		if (log_open(&handle))
 			_exit(1);
 		wal = handle.log;
-		for (int ms = 0; ms < 5000 && stats_now().ready_segments < 6; ms++)
-			usleep(1000);
+		wait_until_ready();
 		fault.sync_delay_us = 2000000; /* nothing gets sealed any more */
 		log_put_lines(&handle, 1, 500);
 		_exit(stats_now().sealing_segments >= 2 ? 0 : 2);
@@ -86,8 +84,7 @@ START_TEST(a_segment_begun_in_a_time_to_come_is_rotated_by_age)
 	open_as_prepared();
 	log_put_lines(&handle, 1, 3);
 	fault_io_set_clock(&fault, TEST_TIME, 0);
-	for (int ms = 0; ms < 4000 && wal_log_current(wal) == 1; ms++)
-		usleep(1000);
+	wait_until(wal_log_current(wal) > 1);
 	ck_assert_uint_eq(wal_log_current(wal), 2);
 }
 END_TEST
@@ -99,12 +96,10 @@ START_TEST(rotation_by_age_after_a_step_of_the_clock_waits_for_nothing)
 	handle.options.rotate_age_s = 60;
 	open_as_prepared();
 	log_put_lines(&handle, 1, 3);
-	while (stats_now().ready_segments < handle.options.prepare_segments)
-		usleep(1000);
+	wait_until_ready();
 	ck_assert_int_eq(unlink(test_path(STORE "/0000000002.wal.new")), 0);
 	fault_io_set_clock(&fault, TEST_TIME, 0);
-	for (int ms = 0; ms < 8000 && wal_log_current(wal) == 1; ms++)
-		usleep(1000);
+	wait_until(wal_log_current(wal) > 1);
 	ck_assert_uint_eq(wal_log_current(wal), 2);
 	ck_assert(log_noticed(&handle, "made again"));
 	ck_assert_uint_eq(stats_now().counters[WAL_COUNT_PREPARE_WAITS], 0);
@@ -117,11 +112,10 @@ START_TEST(a_segment_that_is_old_enough_is_rotated_unless_it_is_empty)
 	handle.options.rotate_age_s = 60;
 	open_as_prepared();
 	fault_io_set_clock(&fault, TEST_TIME + 120 * SECOND, 0);
-	usleep(1300000);
+	usleep(1300000); /* it looks each second, of which nothing is to be seen */
 	ck_assert_uint_eq(wal_log_current(wal), 1); /* nothing in it */
 	log_put_lines(&handle, 1, 3);
-	for (int ms = 0; ms < 4000 && wal_log_current(wal) == 1; ms++)
-		usleep(1000);
+	wait_until(wal_log_current(wal) > 1);
 	ck_assert_uint_eq(wal_log_current(wal), 2);
 }
 END_TEST
@@ -136,8 +130,7 @@ START_TEST(rotation_by_age_without_space_waits_and_is_told_once)
 	fault_io_set_clock(&fault, TEST_TIME, 0);
 	open_as_prepared();
 	if (_i == 0) {
-		while (stats_now().ready_segments == 0)
-			usleep(1000);
+		wait_until_ready();
 		fault_io_fail_ops(&fault, OP(ALLOCATE), -ENOSPC, 0);
 		log_put_lines(&handle, 1, 5);
 		ck_ok(wal_log_rotate(wal)); /* into the one that was ready */
@@ -146,20 +139,16 @@ START_TEST(rotation_by_age_without_space_waits_and_is_told_once)
 	}
 	log_put_lines(&handle, _i == 0 ? 6 : 1, 10);
 	fault_io_set_clock(&fault, TEST_TIME + 120 * SECOND, 0);
-	for (int ms = 0; ms < 5000 && !stats_now().no_space; ms++)
-		usleep(1000);
+	wait_until(stats_now().no_space);
 	told = handle.notices.warnings;
 	ck_assert_uint_eq(told, 1);
-	usleep(2500000); /* it looks twice and more */
+	usleep(2500000); /* it looks each second: twice and more, and says nothing */
 	now = stats_now();
 	ck_assert_uint_eq(handle.notices.warnings, told);
 	ck_assert_uint_eq(now.counters[WAL_COUNT_PREPARE_WAITS], 0);
 	ck_assert(now.no_space);
 	fault_io_reset(&fault);
-	for (int ms = 0; ms < 5000 && stats_now().counters[WAL_COUNT_ROTATIONS] ==
-					      now.counters[WAL_COUNT_ROTATIONS];
-	     ms++)
-		usleep(1000);
+	wait_until(stats_now().counters[WAL_COUNT_ROTATIONS] > now.counters[WAL_COUNT_ROTATIONS]);
 	ck_assert_uint_gt(stats_now().counters[WAL_COUNT_ROTATIONS],
 			  now.counters[WAL_COUNT_ROTATIONS]);
 	log_put_lines(&handle, 11, 20);

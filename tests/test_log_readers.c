@@ -2,7 +2,6 @@
 /* core/log/readers: segments are read while they are written, rotated and sealed. */
 #include <errno.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "tests/fixture_log.h"
 
@@ -79,8 +78,7 @@ START_TEST(who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends)
 
 	open_as_prepared();
 	log_put_lines(&handle, 1, 10);
-	while (stats_now().ready_segments == 0)
-		usleep(1000);
+	wait_until_ready();
 	ck_assert(!wal_log_seal_join(wal, 1, &askers[0].wait)); /* active */
 	fault.sync_delay_us = 50000;
 	fault_io_fail_ops(&fault, seal_ends[_i].op, seal_ends[_i].error, 0);
@@ -93,8 +91,7 @@ START_TEST(who_asks_to_be_told_of_a_seal_is_told_once_however_that_ends)
 		ck_assert(wal_log_seal_join(wal, 1, &askers[i].wait));
 		ck_assert_uint_eq(askers[i].done, 0);
 	}
-	for (int ms = 0; ms < 5000 && askers[0].done + askers[1].done + askers[2].done < 3; ms++)
-		usleep(1000);
+	wait_until(askers[0].done + askers[1].done + askers[2].done >= 3);
 	ck_assert(!wal_log_seal_join(wal, 1, &askers[0].wait));
 	ck_ok(wal_log_reader_open(wal, 1, WAL_READ_NO_WAIT, &reader, NULL));
 	wal_segment_reader_close(reader);

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* core/log/retention: the age of segments, and clocks that cannot be believed. */
-#include <unistd.h>
-
 #include "core/log/log.h"
 #include "tests/fixture_log.h"
+
+/*
+ * Until the maintainer has looked at the ages, which it does each second: the second look that
+ * begins from now on does so when the first is over.
+ */
+static void wait_for_a_look(void)
+{
+	uint64_t looks = fault.looks;
+
+	wait_until(fault.looks >= looks + 2);
+}
 
 START_TEST(what_is_too_old_is_removed_but_one_sealed_segment_is_kept)
 {
@@ -11,19 +20,13 @@ START_TEST(what_is_too_old_is_removed_but_one_sealed_segment_is_kept)
 	fault_io_set_clock(&fault, TEST_TIME, 0);
 	open_as_prepared();
 	make_segments(4);
-	usleep(50000);
+	wait_for_a_look();
 	wait_for_segments(4);
 	fault_io_let_pass(&fault, 7200 * SECOND);
 	wait_for_segments(1);
 	ck_assert(file_exists(store_segment_path(test_path(STORE), 4)));
 }
 END_TEST
-
-/* Until the maintainer has looked at the ages, which it does each second. */
-static void wait_for_a_look(void)
-{
-	usleep(1300000);
-}
 
 /* Three sealed segments, which the maintainer has seen when they were new; kept for an hour. */
 static void keep_three_for_an_hour(void)
@@ -41,7 +44,7 @@ START_TEST(age_is_not_believed_across_a_step_of_the_clock)
 	fault_io_set_clock(&fault, TEST_TIME + 315360000 * SECOND, 0); /* ten years ahead */
 	wait_for_a_look();
 	wait_for_segments(3);
-	ck_assert(log_noticed(&handle, "the clock was set forward"));
+	wait_until(log_noticed(&handle, "the clock was set forward"));
 	fault_io_let_pass(&fault, 3000 * SECOND);
 	wait_for_a_look();
 	wait_for_segments(3);
@@ -56,7 +59,7 @@ START_TEST(a_step_of_the_clock_is_remembered_over_a_mount)
 	keep_three_for_an_hour();
 	fault_io_set_clock(&fault, TEST_TIME + 30 * 86400 * SECOND, 0);
 	wait_for_a_look();
-	ck_assert(file_exists(test_path(STORE "/" WAL_CLOCK_FILE)));
+	wait_until(file_exists(test_path(STORE "/" WAL_CLOCK_FILE)));
 	close_log();
 	open_as_prepared();
 	wait_for_a_look();
@@ -93,7 +96,7 @@ START_TEST(a_damaged_wal_clock_removes_nothing_that_is_there)
 	open_as_prepared();
 	wait_for_a_look();
 	wait_for_segments(3);
-	ck_assert(log_noticed(&handle, "wal.clock: cannot be read: damaged"));
+	wait_until(log_noticed(&handle, "wal.clock: cannot be read: damaged"));
 	fault_io_let_pass(&fault, 3700 * SECOND);
 	wait_for_segments(1);
 }
@@ -150,7 +153,7 @@ START_TEST(a_clock_that_went_back_removes_nothing)
 	open_as_prepared();
 	make_segments(3);
 	fault_io_set_clock(&fault, TEST_TIME - 100000 * SECOND, 0);
-	usleep(1500000);
+	wait_for_a_look();
 	wait_for_segments(3);
 }
 END_TEST

@@ -159,16 +159,8 @@ static const struct {
 /* Until the preparer has failed to make a segment ready. */
 static void settle_failed(void)
 {
-	struct wal_stats stats;
-
-	for (int ms = 0; ms < 5000; ms++) {
-		wal_log_stats(wal, &stats);
-		if (stats.ready_segments == 0 &&
-		    (stats.no_space || log_noticed(&handle, "cannot be prepared")))
-			return;
-		usleep(1000);
-	}
-	ck_abort_msg("preparing does not fail");
+	wait_until(stats_now().ready_segments == 0 &&
+		   (stats_now().no_space || log_noticed(&handle, "cannot be prepared")));
 }
 
 START_TEST(a_batch_that_does_not_fit_is_taken_up_to_the_last_record_that_did)
@@ -216,8 +208,7 @@ START_TEST(no_space_for_the_next_segment_leaves_nothing_half_made)
 	open_log();
 	fault_io_fail_ops(&fault, 1u << no_space_ops[_i], -ENOSPC, 0);
 	last = fill_until(-ENOSPC);
-	for (int ms = 0; ms < 5000 && has_prepared_name(); ms++)
-		usleep(1000);
+	wait_until(!has_prepared_name());
 	ck_assert(!has_prepared_name());
 	ck_fails(wal_log_rotate(wal), -ENOSPC);
 	fault_io_reset(&fault);

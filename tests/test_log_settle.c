@@ -229,8 +229,7 @@ START_TEST(a_fault_in_the_next_segment_is_no_space_and_writing_goes_on_by_itself
 	open_as_prepared();
 	log_put_lines(&handle, 1, 2);
 	ck_ok(wal_log_sync(wal));
-	while (stats_now().ready_segments < handle.options.prepare_segments)
-		usleep(1000);
+	wait_until_ready();
 	atomic_store(&wal->preparer.queue[0].guard->hit, true);
 	if (_i == 0) {
 		fault_io_reset(&fault);

@@ -517,8 +517,7 @@ START_TEST(a_write_without_space_is_told_once_and_tried_again)
 	ck_assert_uint_eq(meta_on_disk().durable.event, 1);
 	publish(8);
 	fault_io_reset(&fault);
-	for (int ms = 0; ms < 5000 && meta_on_disk().durable.event != 8; ms++)
-		usleep(1000); /* though nobody asks */
+	wait_until(meta_on_disk().durable.event == 8); /* though nobody asks */
 	ck_ok(wal_meta_coordinator_flush(&coordinator));
 	ck_ok(wal_meta_coordinator_stop(&coordinator, true, false));
 	ck_assert(meta_on_disk().clean);

@@ -40,12 +40,7 @@ static void start(uint32_t index, unsigned depth)
 
 static void wait_for_ready(unsigned count)
 {
-	for (int ms = 0; ms < 5000; ms++) {
-		if (wal_segment_preparer_ready(&preparer, NULL) == count)
-			return;
-		usleep(1000);
-	}
-	ck_abort_msg("%u ready, not %u", wal_segment_preparer_ready(&preparer, NULL), count);
+	wait_until(wal_segment_preparer_ready(&preparer, NULL) == count);
 }
 
 static size_t prepared_files(void)
@@ -60,7 +55,7 @@ START_TEST(as_many_as_asked_are_made_ready_and_no_more)
 {
 	start(5, 3);
 	wait_for_ready(3);
-	usleep(20000);
+	usleep(20000); /* for one too many, which is not to be seen */
 	ck_assert_uint_eq(wal_segment_preparer_ready(&preparer, NULL), 3);
 	ck_assert_uint_eq(prepared_files(), 3);
 	ck_assert(file_exists(test_path("0000000005.wal.new")));
@@ -123,8 +118,7 @@ START_TEST(no_space_is_told_to_who_waits)
 	ck_assert_uint_eq(wal_segment_preparer_ready(&preparer, NULL), 0);
 	fault_io_reset(&fault);
 	/* An attempt that began before there was space may still be told of. */
-	for (int i = 0; i < 10 && wal_segment_preparer_wait(&preparer); i++)
-		usleep(1000);
+	wait_until(wal_segment_preparer_wait(&preparer) == 0);
 	wait_for_ready(2);
 	ck_assert(file_exists(test_path("0000000001.wal.new")));
 }
@@ -198,8 +192,7 @@ START_TEST(one_that_gave_up_tries_no_more_and_keeps_nobody_waiting)
 	start(1, 2);
 	ck_fails(wal_segment_preparer_wait(&preparer), -ENOSPC);
 	wal_segment_preparer_give_up(&preparer);
-	for (int i = 0; i < 100 && wal_segment_preparer_wait(&preparer) != -EROFS; i++)
-		usleep(1000);
+	wait_until(wal_segment_preparer_wait(&preparer) == -EROFS);
 	fault_io_reset(&fault);
 	for (int i = 0; i < 3; i++)
 		ck_fails(wal_segment_preparer_wait(&preparer), -EROFS);
@@ -270,7 +263,7 @@ START_TEST(stopping_at_any_moment_leaves_nothing_behind)
 
 	for (unsigned i = 0; i < 50; i++) {
 		start(1, 2);
-		usleep(i * 37 % 500);
+		usleep(i * 37 % 500); /* the moment, which is what is tested */
 		wal_segment_preparer_stop(&preparer);
 		list_dir(test_dir(), &listing);
 		ck_assert_uint_eq(listing.count, 0);

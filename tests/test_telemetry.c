@@ -226,6 +226,7 @@ static void begin(uint32_t opcode)
 	walfs_opstats_begin(&opstats, &header);
 }
 
+/* It is what is measured. */
 static void sleep_a_millisecond(void)
 {
 	const struct timespec moment = {.tv_nsec = 1000000};
