@@ -5,7 +5,7 @@
 #
 #   examples/verify.sh MOUNTPOINT DIRECTORY
 #
-# Exit status: 0 if each segment in DIRECTORY is sound. Run it as often as you like.
+# Exit status: 0 if each segment in DIRECTORY is sound. It can be run again, to copy what is new.
 set -eu
 mnt=${1:?usage: verify.sh MOUNTPOINT DIRECTORY}
 copies=${2:?usage: verify.sh MOUNTPOINT DIRECTORY}
