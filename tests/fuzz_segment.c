@@ -135,7 +135,9 @@ static void read_all(const struct oracle_segment *truth)
 	static uint8_t buf[IMAGE_MAX];
 	size_t n = 0;
 
-	if (wal_segment_reader_open(NULL, scratch_fd, SEGMENT, 1, 0, &reader, &fault)) {
+	if (wal_segment_reader_open(
+		    &(struct wal_segment_source){.dirfd = scratch_fd, .name = SEGMENT, .index = 1},
+		    &reader, &fault)) {
 		require(fault.kind != WAL_FAULT_NONE, "not opened, and no reason");
 		require(truth->fault != WAL_FAULT_NONE, "a valid segment is not opened");
 		return;
@@ -174,7 +176,9 @@ static void salvage_all(const uint8_t *image, const struct oracle_segment *truth
 	bool damaged;
 	int result;
 
-	if (wal_segment_reader_open(NULL, scratch_fd, SEGMENT, 1, 0, &reader, NULL))
+	if (wal_segment_reader_open(
+		    &(struct wal_segment_source){.dirfd = scratch_fd, .name = SEGMENT, .index = 1},
+		    &reader, NULL))
 		return;
 	wal_segment_reader_salvage(reader);
 	while ((result = wal_segment_reader_next_salvaged(reader, &event, &damaged))) {

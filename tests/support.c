@@ -119,6 +119,14 @@ int test_dirfd(void)
 	return dirfd_open;
 }
 
+int test_reader_open(const char *name, uint32_t index, struct wal_segment_reader **reader,
+		     struct wal_fault *fault)
+{
+	return wal_segment_reader_open(
+		&(struct wal_segment_source){.dirfd = dirfd_open, .name = name, .index = index},
+		reader, fault);
+}
+
 const char *test_path(const char *name)
 {
 	static char paths[4][TEST_PATH_MAX * 2];

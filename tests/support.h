@@ -38,6 +38,9 @@ const char *test_dir(void);
 /* Four static buffers in turn. */
 const char *test_path(const char *name);
 int test_dirfd(void);
+/* wal_segment_reader_open() of a file in it. */
+int test_reader_open(const char *name, uint32_t index, struct wal_segment_reader **reader,
+		     struct wal_fault *fault);
 
 /*
  * A file of the source tree: from the working directory, or above the program.

@@ -252,7 +252,9 @@ START_TEST(the_reader_reads_what_was_put_in)
 	size_t i = 0;
 	int fd = open_golden_dir();
 
-	ck_ok(wal_segment_reader_open(NULL, fd, "0000000001.wal", 1, 0, &reader, NULL));
+	ck_ok(wal_segment_reader_open(
+		&(struct wal_segment_source){.dirfd = fd, .name = "0000000001.wal", .index = 1},
+		&reader, NULL));
 	for (uint64_t id = 1; id <= 7; id++) {
 		ck_assert_int_eq(wal_segment_reader_next(reader, &event), 1);
 		ck_assert_uint_eq(event.id, id);

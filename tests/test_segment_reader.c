@@ -59,7 +59,7 @@ static void note_truth(void)
 
 static void open_reader(void)
 {
-	ck_ok(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, &fault));
+	ck_ok(test_reader_open(SEGMENT, 1, &reader, &fault));
 }
 
 static void begin_sealed(void)
@@ -320,8 +320,11 @@ END_TEST
 
 START_TEST(reading_past_the_page_cache_gives_the_same)
 {
-	ck_ok(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, WAL_READ_DIRECT, &reader,
-				      &fault));
+	ck_ok(wal_segment_reader_open(&(struct wal_segment_source){.dirfd = test_dirfd(),
+								   .name = SEGMENT,
+								   .index = 1,
+								   .flags = WAL_READ_DIRECT},
+				      &reader, &fault));
 	assert_rest(0);
 	assert_payload(10, 5000);
 	ck_ok(wal_segment_reader_seek_event(reader, 150));
@@ -334,7 +337,7 @@ static int read_all(uint64_t *events, enum wal_fault_kind *kind)
 {
 	struct wal_event event;
 	uint8_t buf[512];
-	int err = wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, &fault);
+	int err = test_reader_open(SEGMENT, 1, &reader, &fault);
 	int found;
 
 	*events = 0;
@@ -434,7 +437,7 @@ START_TEST(a_flipped_bit_costs_its_block_and_no_other)
 		int found;
 
 		file_flip(test_path(SEGMENT), offset, 4);
-		ck_ok(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, &fault));
+		ck_ok(test_reader_open(SEGMENT, 1, &reader, &fault));
 		for (size_t i = 0; i < truth.event_count; i++) {
 			const struct oracle_event *expected = &truth.events[i];
 
@@ -492,11 +495,10 @@ END_TEST
 
 START_TEST(the_index_must_be_the_one_asked_for)
 {
-	ck_fails(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 2, 0, &reader, &fault),
-		 -EUCLEAN);
+	ck_fails(test_reader_open(SEGMENT, 2, &reader, &fault), -EUCLEAN);
 	ck_kind(fault.kind, WAL_FAULT_INDEX);
 	ck_assert_ptr_null(reader);
-	ck_ok(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 0, 0, &reader, &fault));
+	ck_ok(test_reader_open(SEGMENT, 0, &reader, &fault));
 	ck_assert_uint_eq(wal_segment_reader_info(reader)->index, 1);
 }
 END_TEST
@@ -504,7 +506,7 @@ END_TEST
 static void expect_open(int err, enum wal_fault_kind kind)
 {
 	fault.kind = WAL_FAULT_NONE;
-	ck_fails(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, &fault), err);
+	ck_fails(test_reader_open(SEGMENT, 1, &reader, &fault), err);
 	ck_kind(fault.kind, kind);
 	ck_assert_ptr_null(reader);
 }
@@ -514,8 +516,7 @@ START_TEST(what_is_no_segment_file_is_refused_with_its_reason)
 	const char *path = test_path(SEGMENT);
 
 	ck_assert_int_eq(unlink(path), 0);
-	ck_fails(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, &fault),
-		 -ENOENT);
+	ck_fails(test_reader_open(SEGMENT, 1, &reader, &fault), -ENOENT);
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
 	expect_open(-EUCLEAN, WAL_FAULT_NOT_A_FILE);
 	ck_assert_int_eq(unlink(path), 0);
@@ -589,7 +590,7 @@ static void assert_same_walk(const char *what)
 
 	store_put(test_dir(), &image);
 	oracle_decode(image.bytes, image.size, 1, &torn);
-	err = wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, &fault);
+	err = test_reader_open(SEGMENT, 1, &reader, &fault);
 	ck_assert_msg((err == 0) == torn.readable, "%s: %d (%s)", what, err,
 		      wal_fault_kind_name(fault.kind));
 	if (!err) {

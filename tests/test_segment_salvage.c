@@ -102,7 +102,7 @@ static void read_salvaged(void)
 
 	memset(outcomes, 0, sizeof(outcomes));
 	told = 0;
-	ck_ok(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, &fault));
+	ck_ok(test_reader_open(SEGMENT, 1, &reader, &fault));
 	wal_segment_reader_salvage(reader);
 	while ((result = wal_segment_reader_next_salvaged(reader, &event, &damaged))) {
 		if (result < 0) {

@@ -16,7 +16,7 @@ static void assert_file_has_what_was_settled(void)
 {
 	struct wal_segment_reader *r;
 
-	ck_ok(wal_segment_reader_open(&fault.io, test_dirfd(), SEGMENT, 1, 0, &r, NULL));
+	ck_ok(test_reader_open(SEGMENT, 1, &r, NULL));
 	ck_assert_uint_eq(wal_segment_reader_info(r)->last_event, writer.next_event - 1);
 	ck_assert_uint_eq(wal_segment_reader_info(r)->payload_bytes, writer.payload_bytes);
 	wal_segment_reader_close(r);

@@ -153,8 +153,7 @@ static unsigned look_at_each(const struct wal_store_info *info)
 		int err;
 
 		wal_segment_name(info->segments[i], name);
-		err = wal_segment_reader_open(NULL, test_dirfd(), name, info->segments[i], 0,
-					      &reader, &fault);
+		err = test_reader_open(name, info->segments[i], &reader, &fault);
 		if (err == -ENOENT && wal_store_is_retired(test_dirfd(), info->segments[i])) {
 			retired++;
 			continue;

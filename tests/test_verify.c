@@ -658,9 +658,8 @@ static void assert_neighbours(const struct oracle_segment *truth, uint64_t byte)
 	struct wal_segment_reader *reader;
 	struct wal_event event;
 
-	ck_assert_msg(wal_segment_reader_open(NULL, test_dirfd(), SEGMENT, 1, 0, &reader, NULL) ==
-			      0,
-		      "byte %#llx: not opened", (unsigned long long)byte);
+	ck_assert_msg(test_reader_open(SEGMENT, 1, &reader, NULL) == 0, "byte %#llx: not opened",
+		      (unsigned long long)byte);
 	for (size_t i = 0; i < truth->event_count; i++) {
 		const struct oracle_event *expected = &truth->events[i];
 		int found = wal_segment_reader_seek_event(reader, expected->id);

@@ -95,10 +95,12 @@ int wal_log_open_finished(struct wal_log *log, uint32_t index, unsigned flags,
 			  struct wal_segment_reader **r, struct wal_fault *fault)
 {
 	char name[WAL_NAME_MAX];
+	const struct wal_segment_source source = {
+		.dirfd = log->dirfd, .name = name, .index = index, .flags = flags};
 	int err;
 
 	wal_segment_name(index, name);
-	err = wal_segment_reader_open(log->io, log->dirfd, name, index, flags, r, fault);
+	err = wal_segment_reader_open(&source, r, fault);
 	if (!err && look_for_damage(log, *r))
 		wal_segment_reader_salvage(*r);
 	return err;

@@ -81,8 +81,9 @@ static bool is_unreadable(const struct wal_plan *plan, int err)
 static int open_to_probe(const struct wal_recovery *rec, const char *name, uint32_t index,
 			 struct wal_segment_reader **r, struct wal_fault *fault)
 {
-	int err = wal_segment_reader_open(rec->io, rec->dirfd, name, index, rec->read_flags, r,
-					  fault);
+	const struct wal_segment_source source = {
+		.dirfd = rec->dirfd, .name = name, .index = index, .flags = rec->read_flags};
+	int err = wal_segment_reader_open(&source, r, fault);
 
 	if (err || (*r)->sealed || (*r)->info.fault.kind != WAL_FAULT_IO)
 		return err;

@@ -13,13 +13,15 @@
 #include "core/base/io.h"
 
 /* Notes a fault and returns its errno. */
-int wal_reader_fault(struct wal_segment_reader *r, enum wal_fault_kind kind, uint32_t block,
-		     uint64_t offset, const char *format, ...)
+int wal_reader_fault(struct wal_segment_reader *r, enum wal_fault_kind kind,
+		     struct wal_fault_place place, const char *format, ...)
 {
 	va_list args;
 
-	r->fault = (struct wal_fault){
-		.kind = kind, .segment = r->info.index, .block = block, .offset = offset};
+	r->fault = (struct wal_fault){.kind = kind,
+				      .segment = r->info.index,
+				      .block = place.block,
+				      .offset = place.offset};
 	va_start(args, format);
 	vsnprintf(r->fault.detail, sizeof(r->fault.detail), format, args);
 	va_end(args);
@@ -28,7 +30,7 @@ int wal_reader_fault(struct wal_segment_reader *r, enum wal_fault_kind kind, uin
 
 int wal_reader_io_fault(struct wal_segment_reader *r, uint64_t offset, int err)
 {
-	wal_reader_fault(r, WAL_FAULT_IO, WAL_NO_BLOCK, offset, "%s", strerror(-err));
+	wal_reader_fault(r, WAL_FAULT_IO, wal_in_file(offset), "%s", strerror(-err));
 	return err;
 }
 
@@ -65,10 +67,11 @@ int wal_reader_block_start(struct wal_segment_reader *r, uint32_t index,
 	if (n < 0)
 		return wal_reader_io_fault(r, offset, (int)n);
 	if (n < (ssize_t)WAL_BLOCK_HEADER)
-		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, index, offset, "%s", "");
+		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, wal_in_block(index, offset), "%s",
+					"");
 	kind = wal_block_header_decode((const void *)bytes, r->header.prev_chain,
 				       r->header.block_size, index, start);
-	return kind ? wal_reader_fault(r, kind, index, offset, "%s", "") : 0;
+	return kind ? wal_reader_fault(r, kind, wal_in_block(index, offset), "%s", "") : 0;
 }
 
 int wal_reader_make_block(struct wal_segment_reader *r)
@@ -96,7 +99,8 @@ static int read_block(struct wal_segment_reader *r, uint32_t index, size_t size)
 	if (n < 0)
 		return wal_reader_io_fault(r, offset, (int)n);
 	if ((size_t)n < size)
-		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, index, offset + (uint64_t)n,
+		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT,
+					wal_in_block(index, offset + (uint64_t)n),
 					"the file was cut");
 	return 0;
 }
@@ -116,7 +120,7 @@ static int load_sealed(struct wal_segment_reader *r, uint32_t index)
 							 .block_size = r->header.block_size,
 							 .index = index},
 			       &r->start, &at);
-	return kind ? wal_reader_fault(r, kind, index, offset + at, "%s", "") : 0;
+	return kind ? wal_reader_fault(r, kind, wal_in_block(index, offset + at), "%s", "") : 0;
 }
 
 static int load_unsealed(struct wal_segment_reader *r, uint32_t index)

@@ -32,17 +32,17 @@ int wal_segment_headers_check_reserved(struct wal_segment_reader *r)
 {
 	uint32_t at = wal_header_area_reserved(r->area);
 
-	return at ? wal_reader_fault(r, WAL_FAULT_RESERVED, WAL_NO_BLOCK, at, "%s", "") : 0;
+	return at ? wal_reader_fault(r, WAL_FAULT_RESERVED, wal_in_file(at), "%s", "") : 0;
 }
 
 static int check_headers(struct wal_segment_reader *r, const struct wal_segment_headers *h)
 {
 	if (h->active_kind)
-		return wal_reader_fault(r, h->active_kind, WAL_NO_BLOCK, WAL_ACTIVE_HEADER_OFFSET,
+		return wal_reader_fault(r, h->active_kind, wal_in_file(WAL_ACTIVE_HEADER_OFFSET),
 					"active header");
 	if (headers_agree(h))
 		return 0;
-	return wal_reader_fault(r, WAL_FAULT_HEADER_MISMATCH, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET,
+	return wal_reader_fault(r, WAL_FAULT_HEADER_MISMATCH, wal_in_file(WAL_SEAL_HEADER_OFFSET),
 				"%s", "");
 }
 
@@ -56,7 +56,7 @@ int wal_segment_headers_check_seal(struct wal_segment_reader *r,
 	int blocks = wal_segment_info_from_blocks(r);
 
 	if (r->file_bytes < expected)
-		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, WAL_NO_BLOCK, r->file_bytes,
+		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, wal_in_file(r->file_bytes),
 					"%" PRIu64 " bytes, the seal header says %" PRIu64,
 					r->file_bytes, expected);
 	r->info.file_bytes = expected;
@@ -67,8 +67,8 @@ int wal_segment_headers_check_seal(struct wal_segment_reader *r,
 	if (blocks)
 		return blocks;
 	if (!wal_segment_header_check_seal(disk, r->info.chain))
-		return wal_reader_fault(r, WAL_FAULT_HEADER_CHECKSUM, WAL_NO_BLOCK,
-					WAL_SEAL_HEADER_OFFSET, "seal header");
+		return wal_reader_fault(r, WAL_FAULT_HEADER_CHECKSUM,
+					wal_in_file(WAL_SEAL_HEADER_OFFSET), "seal header");
 	return wal_segment_headers_check_reserved(r);
 }
 

@@ -60,8 +60,9 @@ static int info_from_first_block(struct wal_segment_reader *r)
 	if (wal_record_parse(&query, &found) || !(found.flags & WAL_EVENT_META) ||
 	    wal_meta_record_decode(found.payload, found.size, r->header.block_size, &meta) ||
 	    meta.kind != WAL_META_SEGMENT)
-		return wal_reader_fault(r, WAL_FAULT_META, 0, WAL_HEADER_AREA + WAL_BLOCK_HEADER,
-					"%s", "");
+		return wal_reader_fault(r, WAL_FAULT_META,
+					wal_in_block(0, WAL_HEADER_AREA + WAL_BLOCK_HEADER), "%s",
+					"");
 	info_from_meta(r, &meta);
 	return 0;
 }
@@ -84,10 +85,11 @@ int wal_segment_info_from_last_block(struct wal_segment_reader *r, uint32_t bloc
 	for (; query.at < r->start.used_bytes; query.at += found.span) {
 		query.not_before_ns = r->info.last_ns;
 		if (wal_record_parse(&query, &found))
-			return wal_reader_fault(r, WAL_FAULT_EVENT_FIELD, block,
-						wal_block_offset(r->header.block_size, block) +
-							WAL_BLOCK_HEADER + query.at,
-						"%s", "");
+			return wal_reader_fault(
+				r, WAL_FAULT_EVENT_FIELD,
+				wal_in_block(block, wal_block_offset(r->header.block_size, block) +
+							    WAL_BLOCK_HEADER + query.at),
+				"%s", "");
 		r->info.last_ns = found.timestamp_ns;
 		if (!(found.flags & WAL_EVENT_META))
 			r->info.payload_bytes += found.size;

@@ -26,26 +26,26 @@ static int look_at_file(struct wal_segment_reader *r)
 	if (fstat(r->fd, &st))
 		return wal_reader_io_fault(r, 0, -errno);
 	if (!S_ISREG(st.st_mode))
-		return wal_reader_fault(r, WAL_FAULT_NOT_A_FILE, WAL_NO_BLOCK, 0, "%s", "");
+		return wal_reader_fault(r, WAL_FAULT_NOT_A_FILE, wal_in_file(0), "%s", "");
 	r->file_bytes = (uint64_t)st.st_size;
 	return 0;
 }
 
-static int open_file(struct wal_segment_reader *r, int dirfd, const char *name, unsigned flags)
+static int open_file(struct wal_segment_reader *r, const struct wal_segment_source *source)
 {
 	const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
 	struct stat st;
 
 	/* Looked at before it is opened: opening a device can have effects. */
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+	if (fstatat(source->dirfd, source->name, &st, AT_SYMLINK_NOFOLLOW))
 		return wal_reader_io_fault(r, 0, -errno);
 	if (!S_ISREG(st.st_mode))
-		return wal_reader_fault(r, WAL_FAULT_NOT_A_FILE, WAL_NO_BLOCK, 0, "%s", "");
-	if (flags & WAL_READ_DIRECT)
-		r->fd = openat(dirfd, name, how | O_DIRECT);
+		return wal_reader_fault(r, WAL_FAULT_NOT_A_FILE, wal_in_file(0), "%s", "");
+	if (source->flags & WAL_READ_DIRECT)
+		r->fd = openat(source->dirfd, source->name, how | O_DIRECT);
 	r->direct = r->fd >= 0;
 	if (r->fd < 0)
-		r->fd = openat(dirfd, name, how);
+		r->fd = openat(source->dirfd, source->name, how);
 	return r->fd < 0 ? wal_reader_io_fault(r, 0, -errno) : 0;
 }
 
@@ -56,7 +56,7 @@ static int read_header_area(struct wal_segment_reader *r)
 	if (n < 0)
 		return wal_reader_io_fault(r, 0, (int)n);
 	if (n < (ssize_t)WAL_HEADER_AREA)
-		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, WAL_NO_BLOCK, (uint64_t)n,
+		return wal_reader_fault(r, WAL_FAULT_TOO_SHORT, wal_in_file((uint64_t)n),
 					"%zd bytes, not even a header area", n);
 	return 0;
 }
@@ -96,7 +96,7 @@ static void cut_to_limit(struct wal_segment_reader *r)
 	r->file_bytes = WAL_SEGMENT_SIZE_MAX;
 	if (r->live)
 		return;
-	wal_reader_fault(r, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, WAL_SEGMENT_SIZE_MAX,
+	wal_reader_fault(r, WAL_FAULT_TOO_LONG, wal_in_file(WAL_SEGMENT_SIZE_MAX),
 			 "%" PRIu64 " bytes, no segment is that long", bytes);
 	mark_damaged(r);
 }
@@ -143,7 +143,7 @@ static int open_unsealed(struct wal_segment_reader *r, const struct wal_tail *ta
 		return wal_reader_fault(
 			r,
 			r->tail.stop == WAL_FAULT_TOO_SHORT ? WAL_FAULT_TOO_SHORT : WAL_FAULT_META,
-			0, WAL_HEADER_AREA, "%s", wal_fault_kind_name(r->tail.stop));
+			wal_in_block(0, WAL_HEADER_AREA), "%s", wal_fault_kind_name(r->tail.stop));
 	if (err)
 		return err == -ENOMEM ? err : wal_reader_io_fault(r, WAL_HEADER_AREA, err);
 	wal_segment_info_from_tail(r);
@@ -190,7 +190,7 @@ static int open_seal_lost(struct wal_segment_reader *r, enum wal_fault_kind kind
 
 	if (err)
 		return err;
-	wal_reader_fault(r, kind, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET, "seal header");
+	wal_reader_fault(r, kind, wal_in_file(WAL_SEAL_HEADER_OFFSET), "seal header");
 	mark_damaged(r);
 	return 0;
 }
@@ -222,17 +222,18 @@ static int check_index(struct wal_segment_reader *r, uint32_t index)
 	if (!index || r->header.index == index)
 		return 0;
 	r->info.index = index;
-	return wal_reader_fault(r, WAL_FAULT_INDEX, WAL_NO_BLOCK,
-				offsetof(struct wal_disk_segment_header, segment_index),
-				"segment %" PRIu32, r->header.index);
+	return wal_reader_fault(
+		r, WAL_FAULT_INDEX,
+		wal_in_file(offsetof(struct wal_disk_segment_header, segment_index)),
+		"segment %" PRIu32, r->header.index);
 }
 
 static int version_fault(struct wal_segment_reader *r)
 {
 	const struct wal_disk_segment_header *disk = (const void *)r->area;
 
-	return wal_reader_fault(r, WAL_FAULT_VERSION, WAL_NO_BLOCK,
-				offsetof(struct wal_disk_segment_header, version),
+	return wal_reader_fault(r, WAL_FAULT_VERSION,
+				wal_in_file(offsetof(struct wal_disk_segment_header, version)),
 				"version %u, features %#x", disk->version, disk->incompat);
 }
 
@@ -251,7 +252,7 @@ static int parse_header_area(struct wal_segment_reader *r, uint32_t index,
 		return version_fault(r);
 	sealed = h.has_seal && !h.seal_kind;
 	if (h.active_kind && !sealed)
-		return wal_reader_fault(r, h.active_kind, WAL_NO_BLOCK, 0, "%s", "active header");
+		return wal_reader_fault(r, h.active_kind, wal_in_file(0), "%s", "active header");
 	r->header = sealed ? wal_segment_headers_sealed(&h) : h.active;
 	err = check_index(r, index);
 	if (!err) {
@@ -317,18 +318,16 @@ static void no_fault_yet(uint32_t index, struct wal_fault *fault)
 		*fault = (struct wal_fault){.segment = index, .block = WAL_NO_BLOCK};
 }
 
-int wal_segment_reader_open(const struct wal_io *io, int dirfd, const char *name, uint32_t index,
-			    unsigned flags, struct wal_segment_reader **reader,
-			    struct wal_fault *fault)
+int wal_segment_reader_open(const struct wal_segment_source *source,
+			    struct wal_segment_reader **reader, struct wal_fault *fault)
 {
-	struct wal_segment_reader *r = new_reader(index);
+	struct wal_segment_reader *r = new_reader(source->index);
 
-	(void)io;
 	*reader = NULL;
-	no_fault_yet(index, fault);
+	no_fault_yet(source->index, fault);
 	if (!r)
 		return -ENOMEM;
-	return begin_reading(r, NULL, open_file(r, dirfd, name, flags), reader, fault);
+	return begin_reading(r, NULL, open_file(r, source), reader, fault);
 }
 
 int wal_segment_reader_open_live(int fd, uint32_t index, const struct wal_tail *tail,

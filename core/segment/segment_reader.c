@@ -15,7 +15,8 @@ static int event_fault(struct wal_segment_reader *r, enum wal_fault_kind kind)
 	uint64_t offset = wal_block_offset(r->header.block_size, r->cursor.block) +
 			  WAL_BLOCK_HEADER + r->cursor.at;
 
-	return wal_reader_fault(r, kind, r->cursor.block, offset, "event %" PRIu64, r->cursor.id);
+	return wal_reader_fault(r, kind, wal_in_block(r->cursor.block, offset), "event %" PRIu64,
+				r->cursor.id);
 }
 
 /* Makes the cursor's block the loaded one. Return: 1; 0 after the last block; -errno. */
@@ -240,8 +241,8 @@ static int copy_payload(struct wal_segment_reader *r, uint8_t *buf, size_t size,
 		if (found <= 0)
 			return found;
 		if (event.payload_offset > *offset || *offset - event.payload_offset >= event.size)
-			return wal_reader_fault(r, WAL_FAULT_BLOCK_HEADER, before.block,
-						event.file_offset,
+			return wal_reader_fault(r, WAL_FAULT_BLOCK_HEADER,
+						wal_in_block(before.block, event.file_offset),
 						"payload in front of it is lost");
 		skip = (size_t)(*offset - event.payload_offset);
 		n = event.size - skip < size - done ? event.size - skip : size - done;

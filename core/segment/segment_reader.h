@@ -77,10 +77,26 @@ int wal_segment_reader_end_chain(const struct wal_segment_reader *reader, uint64
 
 /* --- between the reader's files --------------------------------------------------- */
 
+/* Where in the file of a segment. */
+struct wal_fault_place {
+	uint32_t block; /* or WAL_NO_BLOCK */
+	uint64_t offset;
+};
+
+static inline struct wal_fault_place wal_in_block(uint32_t block, uint64_t offset)
+{
+	return (struct wal_fault_place){block, offset};
+}
+
+static inline struct wal_fault_place wal_in_file(uint64_t offset)
+{
+	return (struct wal_fault_place){WAL_NO_BLOCK, offset};
+}
+
 /* Notes a fault. Return: its errno. */
-int wal_reader_fault(struct wal_segment_reader *r, enum wal_fault_kind kind, uint32_t block,
-		     uint64_t offset, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
+int wal_reader_fault(struct wal_segment_reader *r, enum wal_fault_kind kind,
+		     struct wal_fault_place place, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 int wal_reader_io_fault(struct wal_segment_reader *r, uint64_t offset, int err);
 /* Blocks that can hold something: all of a sealed segment, those to the tail of another. */
 uint32_t wal_reader_block_limit(const struct wal_segment_reader *r);

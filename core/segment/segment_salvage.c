@@ -254,9 +254,9 @@ int wal_segment_reader_next_salvaged(struct wal_segment_reader *r, struct wal_ev
 		leave_block(r, false);
 	}
 	if (is_at_torn_end(r))
-		return enter_fault(r, wal_reader_fault(r, WAL_FAULT_TAIL, r->tail.block,
-						       r->tail.offset, "%s",
-						       wal_fault_kind_name(r->tail.stop)));
+		return enter_fault(r, wal_reader_fault(r, WAL_FAULT_TAIL,
+						       wal_in_block(r->tail.block, r->tail.offset),
+						       "%s", wal_fault_kind_name(r->tail.stop)));
 	found = wal_segment_reader_next(r, event);
 	if (found > 0)
 		note_whole(r, event);

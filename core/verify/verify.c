@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,12 +48,13 @@ struct verifier {
 	uint64_t payload_bytes;
 };
 
-__attribute__((format(printf, 5, 6))) static void report(struct verifier *v,
-							 enum wal_fault_kind kind, uint32_t block,
-							 uint64_t offset, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void report(struct verifier *v,
+							 enum wal_fault_kind kind,
+							 struct wal_fault_place place,
+							 const char *format, ...)
 {
 	struct wal_fault fault = {
-		.kind = kind, .segment = v->segment, .block = block, .offset = offset};
+		.kind = kind, .segment = v->segment, .block = place.block, .offset = place.offset};
 	va_list args;
 
 	va_start(args, format);
@@ -123,13 +125,18 @@ static uint64_t data_offset(const struct verifier *v, uint32_t index)
 	return wal_block_offset(v->r->header.block_size, index) + WAL_BLOCK_HEADER;
 }
 
+/* The place of a field of the block's header. */
+#define IN_HEADER(v, block, member) \
+	wal_in_block(block, wal_block_offset((v)->r->header.block_size, block) + \
+				    offsetof(struct wal_disk_block_header, member))
+
 static void check_group(struct verifier *v, uint32_t block, uint64_t offset, uint64_t id,
 			uint32_t flags)
 {
 	bool continues = flags & WAL_EVENT_CONT;
 
 	if (v->group_known && continues != v->in_group)
-		report(v, WAL_FAULT_EVENT_GROUP, block, offset, "event %" PRIu64, id);
+		report(v, WAL_FAULT_EVENT_GROUP, wal_in_block(block, offset), "event %" PRIu64, id);
 	v->group_known = true;
 	v->in_group = flags & WAL_EVENT_MORE;
 }
@@ -138,11 +145,11 @@ static bool check_meta(struct verifier *v, uint32_t block, uint32_t at,
 		       const struct wal_found *found)
 {
 	if (v->group_known && v->in_group)
-		report(v, WAL_FAULT_EVENT_GROUP, block, data_offset(v, block) + at, "%s",
-		       "a META record in it");
+		report(v, WAL_FAULT_EVENT_GROUP, wal_in_block(block, data_offset(v, block) + at),
+		       "%s", "a META record in it");
 	if (wal_meta_fits(found, block, at, v->r->header.block_size))
 		return true;
-	report(v, WAL_FAULT_META, block, data_offset(v, block) + at, "%s", "");
+	report(v, WAL_FAULT_META, wal_in_block(block, data_offset(v, block) + at), "%s", "");
 	return false;
 }
 
@@ -161,13 +168,14 @@ static bool check_event(struct verifier *v, uint32_t block, uint32_t at, uint64_
 							   .not_before_ns = v->last_ns},
 				found);
 	if (kind) {
-		report(v, kind, block, offset, "event %" PRIu64, id);
+		report(v, kind, wal_in_block(block, offset), "event %" PRIu64, id);
 		return kind == WAL_FAULT_EVENT_TIME;
 	}
 	if (found->flags & WAL_EVENT_META)
 		return check_meta(v, block, at, found);
 	if (block == 0 && at == 0)
-		report(v, WAL_FAULT_META, block, offset, "%s", "the first record is an event");
+		report(v, WAL_FAULT_META, wal_in_block(block, offset), "%s",
+		       "the first record is an event");
 	check_group(v, block, offset, id, found->flags);
 	return true;
 }
@@ -194,8 +202,8 @@ static void check_events(struct verifier *v, uint32_t block)
 			return;
 		}
 		if (at == 0 && found.timestamp_ns != v->header.first_timestamp_ns)
-			report(v, WAL_FAULT_BLOCK_FIELD, block, data_offset(v, block) - 32, "%s",
-			       "first timestamp is not that of the first record");
+			report(v, WAL_FAULT_BLOCK_FIELD, IN_HEADER(v, block, first_timestamp_ns),
+			       "%s", "first timestamp is not that of the first record");
 		v->last_ns = found.timestamp_ns;
 		if (found.flags & WAL_EVENT_META)
 			continue;
@@ -204,7 +212,7 @@ static void check_events(struct verifier *v, uint32_t block)
 		payload += found.size;
 	}
 	if (count != v->header.event_count)
-		report(v, WAL_FAULT_COUNT, block, data_offset(v, block) - WAL_BLOCK_HEADER + 8,
+		report(v, WAL_FAULT_COUNT, IN_HEADER(v, block, event_count),
 		       "%" PRIu32 " events, the block header says %" PRIu32, count,
 		       v->header.event_count);
 	add_counts(v, count, payload);
@@ -215,16 +223,14 @@ static void check_events(struct verifier *v, uint32_t block)
 /* Does the block go on where the one before it ended? */
 static void check_continues(struct verifier *v, uint32_t block)
 {
-	uint64_t offset = wal_block_offset(v->r->header.block_size, block);
-
 	if (v->chain_known && !wal_block_header_check_chain((const void *)v->block, v->chain))
-		report(v, WAL_FAULT_CHAIN, block, offset + 48, "%s", "");
+		report(v, WAL_FAULT_CHAIN, IN_HEADER(v, block, chained_checksum), "%s", "");
 	if (v->sums_known && v->header.first_event_id != v->next_event)
-		report(v, WAL_FAULT_COUNT, block, offset,
+		report(v, WAL_FAULT_COUNT, IN_HEADER(v, block, first_event_id),
 		       "begins with event %" PRIu64 ", expected %" PRIu64, v->header.first_event_id,
 		       v->next_event);
 	if (v->sums_known && v->header.payload_offset != v->payload)
-		report(v, WAL_FAULT_COUNT, block, offset + 16,
+		report(v, WAL_FAULT_COUNT, IN_HEADER(v, block, payload_offset),
 		       "begins at payload byte %" PRIu64 ", expected %" PRIu64,
 		       v->header.payload_offset, v->payload);
 	v->chain = v->header.chain;
@@ -238,11 +244,12 @@ static void check_data(struct verifier *v, uint32_t block)
 	uint32_t used = v->header.used_bytes;
 
 	if (wal_checksum(data, used, 0) != v->header.block_checksum)
-		report(v, WAL_FAULT_BLOCK_CHECKSUM, block, data_offset(v, block), "%s", "");
+		report(v, WAL_FAULT_BLOCK_CHECKSUM, wal_in_block(block, data_offset(v, block)),
+		       "%s", "");
 	check_events(v, block);
 	if (!wal_is_zero(data + used, wal_block_data_size(v->r->header.block_size) - used))
-		report(v, WAL_FAULT_PADDING, block, data_offset(v, block) + used, "%s",
-		       "behind the used bytes");
+		report(v, WAL_FAULT_PADDING, wal_in_block(block, data_offset(v, block) + used),
+		       "%s", "behind the used bytes");
 }
 
 /*
@@ -281,7 +288,8 @@ static int check_block(struct verifier *v, uint32_t block, const struct wal_fed_
 
 	if (fed->read < 0) {
 		/* One bad place on a disk does not hide the rest. */
-		report(v, WAL_FAULT_IO, block, offset, "%s", strerror((int)-fed->read));
+		report(v, WAL_FAULT_IO, wal_in_block(block, offset), "%s",
+		       strerror((int)-fed->read));
 		lose_block(v);
 		return 0;
 	}
@@ -292,7 +300,7 @@ static int check_block(struct verifier *v, uint32_t block, const struct wal_fed_
 	kind = wal_block_header_decode((const void *)v->block, header->prev_chain,
 				       header->block_size, block, &v->header);
 	if (kind) {
-		report(v, kind, block, offset, "%s", "");
+		report(v, kind, wal_in_block(block, offset), "%s", "");
 		lose_block(v);
 		return 0;
 	}
@@ -309,10 +317,13 @@ static void check_totals(struct verifier *v)
 	if (v->faults)
 		return;
 	if (v->in_group)
-		report(v, WAL_FAULT_EVENT_GROUP, r->header.block_count - 1, r->info.file_bytes,
-		       "%s", "the last event says that it goes on");
+		report(v, WAL_FAULT_EVENT_GROUP,
+		       wal_in_block(r->header.block_count - 1, r->info.file_bytes), "%s",
+		       "the last event says that it goes on");
 	if (v->events != r->header.event_count)
-		report(v, WAL_FAULT_COUNT, WAL_NO_BLOCK, WAL_SEAL_HEADER_OFFSET + 24,
+		report(v, WAL_FAULT_COUNT,
+		       wal_in_file(WAL_SEAL_HEADER_OFFSET +
+				   offsetof(struct wal_disk_segment_header, event_count)),
 		       "%" PRIu64 " events, the seal header says %" PRIu32, v->events,
 		       r->header.event_count);
 }
@@ -345,9 +356,10 @@ static int check_sealed(struct verifier *v)
 
 	/* What concerns a block is found again below, with all that is wrong there. */
 	if (fault->kind && fault->block == WAL_NO_BLOCK)
-		report(v, fault->kind, fault->block, fault->offset, "%s", fault->detail);
+		report(v, fault->kind, wal_in_block(fault->block, fault->offset), "%s",
+		       fault->detail);
 	if (r->file_bytes > r->info.file_bytes)
-		report(v, WAL_FAULT_TOO_LONG, WAL_NO_BLOCK, r->info.file_bytes,
+		report(v, WAL_FAULT_TOO_LONG, wal_in_file(r->info.file_bytes),
 		       "%" PRIu64 " bytes too many", r->file_bytes - r->info.file_bytes);
 	err = check_blocks(v);
 	if (err < 0)
@@ -362,7 +374,8 @@ static int check_unsealed(struct verifier *v)
 	const struct wal_fault *fault = &r->info.fault;
 
 	if (fault->kind)
-		report(v, fault->kind, fault->block, fault->offset, "%s", fault->detail);
+		report(v, fault->kind, wal_in_block(fault->block, fault->offset), "%s",
+		       fault->detail);
 	if (wal_verify_tail(v->options, v->result, v->name, v->segment, &r->tail))
 		v->faults++;
 	v->events = r->tail.event_count;
@@ -373,19 +386,18 @@ static int check_unsealed(struct verifier *v)
 
 /* --- a segment -------------------------------------------------------------------- */
 
-int wal_verify_open(struct wal_segment_reader **reader, int dirfd, const char *name, uint32_t index,
+int wal_verify_open(const struct wal_segment_source *source, struct wal_segment_reader **reader,
 		    const struct wal_verify_options *options, struct wal_verify_result *result)
 {
 	struct wal_fault fault;
-	int err = wal_segment_reader_open(options->io, dirfd, name, index, options->flags, reader,
-					  &fault);
+	int err = wal_segment_reader_open(source, reader, &fault);
 
 	if (!err)
 		return 0;
 	if (err == -ENOMEM || (fault.kind == WAL_FAULT_IO && err != -EIO))
 		return err;
 	result->segments++;
-	wal_verify_report(options, result, name, &fault);
+	wal_verify_report(options, result, source->name, &fault);
 	return 1;
 }
 
@@ -449,6 +461,8 @@ static bool is_held(int dirfd, const char *name)
 int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 		       const struct wal_verify_options *options, struct wal_verify_result *result)
 {
+	const struct wal_segment_source source = {
+		.dirfd = dirfd, .name = name, .index = index, .flags = options->flags};
 	struct wal_verify_progress progress = {0};
 	struct wal_segment_reader *r;
 	int err;
@@ -456,7 +470,7 @@ int wal_verify_segment(int dirfd, const char *name, uint32_t index,
 	*result = (struct wal_verify_result){.direct = true};
 	if (wal_segment_is_none(dirfd, name, index))
 		return -EMEDIUMTYPE;
-	err = wal_verify_open(&r, dirfd, name, index, options, result);
+	err = wal_verify_open(&source, &r, options, result);
 	if (err)
 		return err < 0 ? err : 0;
 	/* Beside a daemon, what is after the last event is one that is being appended. */

@@ -14,7 +14,7 @@ void wal_verify_report(const struct wal_verify_options *options, struct wal_veri
 void wal_verify_note(const struct wal_verify_options *options, struct wal_verify_result *result,
 		     const char *name, const struct wal_fault *note);
 /* Return: 0; 1 if the segment cannot be opened, which was reported as its fault; -errno. */
-int wal_verify_open(struct wal_segment_reader **reader, int dirfd, const char *name, uint32_t index,
+int wal_verify_open(const struct wal_segment_source *source, struct wal_segment_reader **reader,
 		    const struct wal_verify_options *options, struct wal_verify_result *result);
 /* Adds to result. Return: 0, -EIO or -ECANCELED. */
 int wal_verify_reader(struct wal_segment_reader *reader, const char *name,

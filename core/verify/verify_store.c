@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,19 +52,31 @@ struct place {
 	uint64_t chain;
 };
 
-__attribute__((format(printf, 5, 6))) static void report(struct store_check *c, uint32_t segment,
-							 enum wal_fault_kind kind, uint64_t offset,
-							 const char *format, ...)
+/* Where in the store, as opposed to in a block. */
+struct spot {
+	uint32_t segment;
+	uint64_t offset;
+};
+
+static struct spot in_segment(uint32_t segment, uint64_t offset)
 {
-	struct wal_fault fault = {
-		.kind = kind, .segment = segment, .block = WAL_NO_BLOCK, .offset = offset};
+	return (struct spot){segment, offset};
+}
+
+__attribute__((format(printf, 4, 5))) static void
+report(struct store_check *c, enum wal_fault_kind kind, struct spot spot, const char *format, ...)
+{
+	struct wal_fault fault = {.kind = kind,
+				  .segment = spot.segment,
+				  .block = WAL_NO_BLOCK,
+				  .offset = spot.offset};
 	char name[WAL_NAME_MAX];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(fault.detail, sizeof(fault.detail), format, args);
 	va_end(args);
-	wal_segment_name(segment, name);
+	wal_segment_name(spot.segment, name);
 	wal_verify_report(c->options, c->result, name, &fault);
 }
 
@@ -79,7 +92,7 @@ static void check_log(struct store_check *c, const struct wal_segment_info *info
 	if (memcmp(c->log, info->log, sizeof(c->log)) == 0)
 		return;
 	wal_uuid_format(info->log, uuid);
-	report(c, info->index, WAL_FAULT_OTHER_LOG, WAL_HEADER_AREA, "log %s", uuid);
+	report(c, WAL_FAULT_OTHER_LOG, in_segment(info->index, WAL_HEADER_AREA), "log %s", uuid);
 }
 
 /* R50: what was given is given again. Return: whether it is so. */
@@ -105,12 +118,12 @@ static void check_restart(struct store_check *c, const struct wal_segment_info *
 	if (check_given(c, info))
 		return;
 	if (c->index && info->first_event > c->given)
-		report(c, c->index, WAL_FAULT_POSITION, c->end,
+		report(c, WAL_FAULT_POSITION, in_segment(c->index, c->end),
 		       "segment %" PRIu32 " begins with event %" PRIu64
 		       ", the last one before it is %" PRIu64,
 		       info->index, info->first_event, c->next_event - 1);
 	else if (c->ends_unsealed)
-		report(c, c->index, WAL_FAULT_POSITION, c->end,
+		report(c, WAL_FAULT_POSITION, in_segment(c->index, c->end),
 		       "it is not sealed, and segment %" PRIu32 " begins a new chain", info->index);
 }
 
@@ -132,10 +145,14 @@ static void check_link(struct store_check *c, const struct wal_segment_info *inf
 		return;
 	}
 	if (info->prev_chain != c->chain)
-		report(c, info->index, WAL_FAULT_SEQUENCE, 48, "%s",
-		       "previous chained checksum is another");
+		report(c, WAL_FAULT_SEQUENCE,
+		       in_segment(info->index,
+				  offsetof(struct wal_disk_segment_header, prev_chained_checksum)),
+		       "%s", "previous chained checksum is another");
 	if (info->first_event != c->next_event)
-		report(c, info->index, WAL_FAULT_SEQUENCE, 16,
+		report(c, WAL_FAULT_SEQUENCE,
+		       in_segment(info->index,
+				  offsetof(struct wal_disk_segment_header, first_event_id)),
 		       "begins with event %" PRIu64 ", expected %" PRIu64, info->first_event,
 		       c->next_event);
 }
@@ -145,7 +162,7 @@ static bool check_order(struct store_check *c, const struct place *place)
 {
 	if (!place->tail || place->info->fault.kind || place->info->index >= c->last_sealed)
 		return true; /* (with a fault it is damaged anyway) */
-	report(c, place->info->index, WAL_FAULT_POSITION, place->tail->offset,
+	report(c, WAL_FAULT_POSITION, in_segment(place->info->index, place->tail->offset),
 	       "it is not sealed, and segment %" PRIu32 " is", c->last_sealed);
 	return false;
 }
@@ -167,7 +184,7 @@ static void remember(struct store_check *c, const struct place *place, uint64_t 
 		return;
 	c->saw_durable = true;
 	if (c->known && !faults && info->last_event < c->durable.event)
-		report(c, c->index, WAL_FAULT_POSITION, c->durable.offset,
+		report(c, WAL_FAULT_POSITION, in_segment(c->index, c->durable.offset),
 		       "event %" PRIu64 " was durable, the last one is %" PRIu64, c->durable.event,
 		       info->last_event);
 }
@@ -261,10 +278,12 @@ static int check_segment(struct store_check *c, uint32_t index)
 {
 	struct wal_segment_reader *r;
 	char name[WAL_NAME_MAX];
+	const struct wal_segment_source source = {
+		.dirfd = c->dirfd, .name = name, .index = index, .flags = c->options->flags};
 	int err;
 
 	wal_segment_name(index, name);
-	err = wal_verify_open(&r, c->dirfd, name, index, c->options, c->result);
+	err = wal_verify_open(&source, &r, c->options, c->result);
 	if (err == -ENOENT && wal_store_is_retired(c->dirfd, index)) {
 		c->known = false;
 		return 0;
@@ -308,9 +327,10 @@ static int check_index(struct store_check *c, uint32_t index)
 static void report_run(struct store_check *c, enum wal_fault_kind kind, uint32_t from, uint32_t to)
 {
 	if (to - from == 1)
-		report(c, from, kind, 0, "%s", "");
+		report(c, kind, in_segment(from, 0), "%s", "");
 	else
-		report(c, from, kind, 0, "and %" PRIu32 " more after it", to - from - 1);
+		report(c, kind, in_segment(from, 0), "and %" PRIu32 " more after it",
+		       to - from - 1);
 	c->known = false;
 }
 
@@ -349,8 +369,8 @@ static void check_end(struct store_check *c)
 	if (!c->has_meta || d->event == 0 || c->saw_durable || d->segment <= c->index ||
 	    wal_store_list_compressed(c->list, d->segment) == d->segment)
 		return;
-	report(c, d->segment, WAL_FAULT_MISSING, 0, "event %" PRIu64 " in it was durable",
-	       d->event);
+	report(c, WAL_FAULT_MISSING, in_segment(d->segment, 0),
+	       "event %" PRIu64 " in it was durable", d->event);
 }
 
 static void sum_sizes(struct store_check *c)

@@ -72,6 +72,17 @@ void target_note_mount(const struct target *target)
 		 target->path, target->store ? ", " : "", target->store ? target->store : "");
 }
 
+static int open_listed(const struct target *target, size_t n, struct wal_segment_reader **reader,
+		       struct wal_fault *fault)
+{
+	char name[WAL_NAME_MAX];
+	const struct wal_segment_source source = {
+		.dirfd = target->dirfd, .name = name, .index = target->info.segments[n]};
+
+	wal_segment_name(source.index, name);
+	return wal_segment_reader_open(&source, reader, fault);
+}
+
 /* Without wal.meta the first segment that says its log decides, as for verify. */
 static void find_log(struct target *target)
 {
@@ -80,11 +91,7 @@ static void find_log(struct target *target)
 	target->has_log = target->info.meta_valid;
 	memcpy(target->log, target->info.log, sizeof(target->log));
 	for (size_t n = 0; n < target->count && !target->has_log; n++) {
-		char name[WAL_NAME_MAX];
-
-		wal_segment_name(target->info.segments[n], name);
-		if (wal_segment_reader_open(NULL, target->dirfd, name, target->info.segments[n], 0,
-					    &reader, NULL))
+		if (open_listed(target, n, &reader, NULL))
 			continue;
 		memcpy(target->log, wal_segment_reader_info(reader)->log, sizeof(target->log));
 		target->has_log = wal_segment_says_log(wal_segment_reader_info(reader));
@@ -182,6 +189,7 @@ static bool is_empty(const struct target *target)
 
 enum status target_add_active(struct target *target)
 {
+	const struct wal_segment_source source = {.dirfd = target->dirfd, .name = ACTIVE_FILE};
 	struct wal_fault fault;
 	enum status status;
 	char *file;
@@ -189,8 +197,7 @@ enum status target_add_active(struct target *target)
 
 	if (target->kind != TARGET_MOUNT)
 		return STATUS_SOUND;
-	result = wal_segment_reader_open(NULL, target->dirfd, ACTIVE_FILE, 0, 0, &target->active,
-					 &fault);
+	result = wal_segment_reader_open(&source, &target->active, &fault);
 	wal_store_info_destroy(&target->info); /* the list after it: nothing is between them */
 	target->count = 0;
 	status = list_segments(target);
@@ -294,9 +301,11 @@ int target_reader(const struct target *target, size_t n, struct wal_segment_read
 
 	memset(fault, 0, sizeof(*fault));
 	if (target->kind == TARGET_SEGMENT) {
+		const struct wal_segment_source source = {
+			.dirfd = AT_FDCWD, .name = target->real, .index = target_index(target)};
+
 		*file = target_file(target, NULL);
-		return wal_segment_reader_open(NULL, AT_FDCWD, target->real, target_index(target),
-					       0, reader, fault);
+		return wal_segment_reader_open(&source, reader, fault);
 	}
 	if (target->active && n + 1 == target->count) {
 		*file = target_file(target, ACTIVE_FILE);
@@ -305,8 +314,7 @@ int target_reader(const struct target *target, size_t n, struct wal_segment_read
 	}
 	wal_segment_name(target->info.segments[n], name);
 	*file = target_file(target, name);
-	result = wal_segment_reader_open(NULL, target->dirfd, name, target->info.segments[n], 0,
-					 reader, fault);
+	result = open_listed(target, n, reader, fault);
 	if (!result && outlook_salvages(target, n))
 		wal_segment_reader_salvage(*reader);
 	return result;

@@ -265,18 +265,23 @@ struct wal_segment_reader;
 #define WAL_READ_DIRECT 0x1u  /* past the page cache (O_DIRECT) where the file system can */
 #define WAL_READ_NO_WAIT 0x2u /* wal_log_reader_open() only: -EAGAIN instead of a wait for a seal */
 
+struct wal_segment_source {
+	int dirfd; /* dirfd and name as for openat() */
+	const char *name;
+	uint32_t index; /* as the header must say it; 0: whatever it says */
+	unsigned flags; /* WAL_READ_DIRECT or 0 */
+};
+
 /*
- * Opens a segment file, active or sealed, and reads its header area; dirfd and
- * name as for openat. With index 0 the index is the header's, else the two must
- * agree. A damaged segment whose header can still be read opens too: its info
- * says WAL_DAMAGED and what is whole can be read. An unsealed segment is walked
- * to its last whole event (all of it is read once).
+ * Opens a segment file, active or sealed, and reads its header area. A damaged segment
+ * whose header can still be read opens too: its info says WAL_DAMAGED and what is whole
+ * can be read. An unsealed segment is walked to its last whole event (all of it is read
+ * once).
  * Return: 0; -ENOENT, -EUCLEAN, -EBADMSG, -EPROTONOSUPPORT, -EIO, -ENOMEM.
  * On error fault (may be NULL) says where and why.
  */
-int wal_segment_reader_open(const struct wal_io *io, int dirfd, const char *name, uint32_t index,
-			    unsigned flags, struct wal_segment_reader **reader,
-			    struct wal_fault *fault);
+int wal_segment_reader_open(const struct wal_segment_source *source,
+			    struct wal_segment_reader **reader, struct wal_fault *fault);
 void wal_segment_reader_close(struct wal_segment_reader *reader);
 
 /*
@@ -378,7 +383,6 @@ struct wal_verify_progress {
 #define WAL_VERIFY_THREADS_MAX 16u
 
 struct wal_verify_options {
-	const struct wal_io *io;
 	unsigned flags; /* WAL_READ_DIRECT */
 	bool is_mount;	/* of wal_verify_store(): a mount, which shows sealed segments only */
 	/*

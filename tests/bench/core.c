@@ -508,7 +508,9 @@ static void replay_segment(const char *store, uint32_t index, struct replayed *r
 	if (dirfd < 0)
 		bench_die(store, errno);
 	wal_segment_name(index, name);
-	err = wal_segment_reader_open(NULL, dirfd, name, index, 0, &reader, NULL);
+	err = wal_segment_reader_open(
+		&(struct wal_segment_source){.dirfd = dirfd, .name = name, .index = index}, &reader,
+		NULL);
 	if (!err) {
 		/* A pointer the compiler cannot see through: the library calls back like this. */
 		event_fn *volatile each = take_event;

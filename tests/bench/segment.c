@@ -111,7 +111,8 @@ static int replay(const char *file, const char *how,
 	struct wal_segment_reader *reader;
 	struct seen seen = {0};
 	double start = now_s(), seconds;
-	int err = wal_segment_reader_open(NULL, AT_FDCWD, file, 0, 0, &reader, NULL);
+	int err = wal_segment_reader_open(
+		&(struct wal_segment_source){.dirfd = AT_FDCWD, .name = file}, &reader, NULL);
 
 	err = err ? err : run(reader, &seen);
 	seconds = now_s() - start;

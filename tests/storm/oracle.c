@@ -313,7 +313,9 @@ static bool check_segment(struct storm_oracle *oracle, int store, int root, bool
 	bool good;
 
 	wal_segment_name(index, name);
-	if (wal_segment_reader_open(NULL, store, name, index, 0, &reader, &fault)) {
+	if (wal_segment_reader_open(
+		    &(struct wal_segment_source){.dirfd = store, .name = name, .index = index},
+		    &reader, &fault)) {
 		wal_fault_format(&fault, text, sizeof(text));
 		return fail(oracle, "segment %u: %s", index, text);
 	}

@@ -19,7 +19,8 @@ static bool find_last(const char *file, struct wal_event *last, uint64_t *chain)
 	struct wal_event event;
 	bool found = false;
 
-	if (wal_segment_reader_open(NULL, AT_FDCWD, file, 0, 0, &reader, NULL))
+	if (wal_segment_reader_open(&(struct wal_segment_source){.dirfd = AT_FDCWD, .name = file},
+				    &reader, NULL))
 		return false;
 	*chain = wal_segment_reader_info(reader)->prev_chain;
 	while (wal_segment_reader_next(reader, &event) == 1) {
