@@ -43,23 +43,23 @@ static int look(struct walfs_question *question,
 		int (*get)(struct wal_log *, uint32_t, struct wal_segment_info *),
 		struct wal_segment_info *info)
 {
-	int error;
+	int err;
 
 	do
-		error = get(walfs_of(question->req)->log, question->segment, info);
-	while (error == -ENOENT && move_on(question));
-	return error;
+		err = get(walfs_of(question->req)->log, question->segment, info);
+	while (err == -ENOENT && move_on(question));
+	return err;
 }
 
-static void answer(const struct walfs_question *question, int error,
+static void answer(const struct walfs_question *question, int err,
 		   const struct wal_segment_info *info)
 {
-	if (error == -ENOENT && question->is_open && question->removed) {
+	if (err == -ENOENT && question->is_open && question->removed) {
 		question->removed(question);
 		return;
 	}
-	if (error) {
-		fuse_reply_err(question->req, error == -ENOENT ? ENOENT : walfs_read_errno(error));
+	if (err) {
+		fuse_reply_err(question->req, err == -ENOENT ? ENOENT : walfs_read_errno(err));
 		return;
 	}
 	question->answer(question, info);
@@ -69,10 +69,10 @@ static bool answer_job(struct walfs_job *job, void *buffer)
 {
 	struct walfs_question *question = (struct walfs_question *)job; /* its first member */
 	struct wal_segment_info info;
-	int error = look(question, wal_log_segment_info, &info);
+	int err = look(question, wal_log_segment_info, &info);
 
 	(void)buffer;
-	answer(question, error, &info);
+	answer(question, err, &info);
 	free(question);
 	return true;
 }
@@ -82,10 +82,10 @@ void walfs_ask(const struct walfs_question *question)
 	struct walfs *fs = walfs_of(question->req);
 	struct walfs_question asked = *question, *parked;
 	struct wal_segment_info info;
-	int error = look(&asked, wal_log_segment_known, &info);
+	int err = look(&asked, wal_log_segment_known, &info);
 
-	if (error != -EAGAIN) {
-		answer(&asked, error, &info);
+	if (err != -EAGAIN) {
+		answer(&asked, err, &info);
 		return;
 	}
 	parked = malloc(sizeof(*parked));

@@ -22,13 +22,13 @@ struct walfs_parked_sync {
 };
 
 /* In the thread that commits. */
-static void sync_done(struct wal_sync *sync, int error)
+static void sync_done(struct wal_sync *sync, int err)
 {
 	struct walfs_parked_sync *parked = (struct walfs_parked_sync *)sync;
 	struct walfs *fs = parked->fs;
 
-	if (error)
-		fuse_reply_err(parked->req, -error);
+	if (err)
+		fuse_reply_err(parked->req, -err);
 	else if (parked->written)
 		fuse_reply_write(parked->req, parked->written);
 	else
@@ -85,20 +85,20 @@ void walfs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct walfs *fs = walfs_of(req);
 	struct walfs_handle *handle = walfs_handle_get(fs, fi->fh);
-	int error;
+	int err;
 
 	(void)ino;
 	if (!handle) {
 		fuse_reply_err(req, EBADF);
 		return;
 	}
-	error = walfs_frame_finish(&handle->frame, fs->log);
-	if (error)
+	err = walfs_frame_finish(&handle->frame, fs->log);
+	if (err)
 		walfs_say(WAL_NOTICE_ERROR, "%zu bytes of an unfinished record are lost: %s",
-			  handle->frame.held, strerror(-error));
+			  handle->frame.held, strerror(-err));
 	walfs_locks_release(fs, handle);
 	walfs_handle_put(handle);
-	fuse_reply_err(req, -error);
+	fuse_reply_err(req, -err);
 }
 
 /*
@@ -149,7 +149,7 @@ void walfs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 {
 	struct walfs *fs = walfs_of(req);
 	struct walfs_handle *handle = walfs_handle_get(fs, fi->fh);
-	int error;
+	int err;
 
 	(void)ino;
 	(void)datasync;
@@ -162,9 +162,9 @@ void walfs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 		return;
 	}
 	/* A finished segment may still be on its way to the disk: that is waited for, too. */
-	error = walfs_frame_finish(&handle->frame, fs->log);
-	if (error)
-		fuse_reply_err(req, -error);
+	err = walfs_frame_finish(&handle->frame, fs->log);
+	if (err)
+		fuse_reply_err(req, -err);
 	else
 		reply_when_durable(req, 0);
 }

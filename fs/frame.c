@@ -173,16 +173,16 @@ static ssize_t end_held(struct walfs_frame *frame, struct wal_log *log, const ui
 {
 	uint32_t flags;
 	size_t cut = next_cut(frame, frame->held, data, size, &flags);
-	int error;
+	int err;
 
 	if (!cut)
 		return 0;
-	error = reserve(frame, frame->held + cut);
-	if (error)
-		return error;
+	err = reserve(frame, frame->held + cut);
+	if (err)
+		return err;
 	memcpy(frame->bytes + frame->held, data, cut);
-	error = append_held(frame, log, cut, flags);
-	return error ? error : (ssize_t)cut;
+	err = append_held(frame, log, cut, flags);
+	return err ? err : (ssize_t)cut;
 }
 
 /* Appends whole records of data. Return: bytes they have; 0 if there is none; -errno. */
@@ -220,17 +220,17 @@ static int keep_rest(struct walfs_frame *frame, struct wal_log *log, const uint8
 		     size_t size, bool finish)
 {
 	bool hold = !finish && may_hold(frame, frame->held + size);
-	int error = reserve(frame, frame->held + size);
+	int err = reserve(frame, frame->held + size);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	memcpy(frame->bytes + frame->held, data, size);
 	if (hold) {
-		error = wal_log_hold(log, &frame->hold, frame->held + size);
-		if (!error)
+		err = wal_log_hold(log, &frame->hold, frame->held + size);
+		if (!err)
 			frame->held += size;
-		if (error != -ENOBUFS)
-			return error;
+		if (err != -ENOBUFS)
+			return err;
 	}
 	return append_held(frame, log, size, WAL_FLAG_PART);
 }
@@ -255,7 +255,7 @@ ssize_t walfs_frame_write(struct walfs_frame *frame, struct wal_log *log, const 
 	const uint8_t *bytes = data;
 	ssize_t taken = 0;
 	size_t done = 0;
-	int error;
+	int err;
 
 	if (!size)
 		return 0;
@@ -280,11 +280,11 @@ ssize_t walfs_frame_write(struct walfs_frame *frame, struct wal_log *log, const 
 		return done ? (ssize_t)done : taken;
 	if (done == size)
 		return (ssize_t)size;
-	error = keep_rest(frame, log, bytes + done, size - done, finish);
-	if (!error)
+	err = keep_rest(frame, log, bytes + done, size - done, finish);
+	if (!err)
 		return (ssize_t)size;
 	shrink(frame);
-	return done ? (ssize_t)done : error;
+	return done ? (ssize_t)done : err;
 }
 
 int walfs_frame_finish(struct walfs_frame *frame, struct wal_log *log)

@@ -151,16 +151,16 @@ void walfs_handles_reap(struct walfs *fs)
 int walfs_handles_end(struct walfs *fs)
 {
 	struct walfs_handle *handle;
-	int error, first = 0;
+	int err, first = 0;
 	size_t i;
 
 	for (i = 0; i < fs->handles.count; i++) {
 		handle = fs->handles.slots[i].handle;
 		if (!handle)
 			continue;
-		error = walfs_frame_finish(&handle->frame, fs->log);
-		if (error && !first)
-			first = error;
+		err = walfs_frame_finish(&handle->frame, fs->log);
+		if (err && !first)
+			first = err;
 		end_frame(handle);
 		destroy(handle);
 	}

@@ -158,13 +158,12 @@ static bool mark_damaged(struct walfs *fs, uint32_t segment, const struct wal_fa
 	return news;
 }
 
-void walfs_report_damage(struct walfs *fs, uint32_t segment, int error,
-			 const struct wal_fault *fault)
+void walfs_report_damage(struct walfs *fs, uint32_t segment, int err, const struct wal_fault *fault)
 {
 	char text[256], name[WAL_NAME_MAX];
 
 	/* want of memory or descriptors is no damage */
-	if (walfs_read_errno(error) != EIO || fault->kind == WAL_FAULT_NONE ||
+	if (walfs_read_errno(err) != EIO || fault->kind == WAL_FAULT_NONE ||
 	    !mark_damaged(fs, segment, fault))
 		return;
 	wal_fault_format(fault, text, sizeof(text));
@@ -224,12 +223,12 @@ static int verify(struct check_job *check, char text[WALFS_VALUE_MAX])
 	struct wal_verify_result result = {.faults = 0};
 	const struct wal_fault *fault = &result.first;
 	char name[WAL_NAME_MAX], what[WALFS_VALUE_MAX - 16];
-	int error;
+	int err;
 
 	wal_segment_name(check->segment, name);
-	error = wal_verify_segment(wal_log_dirfd(fs->log), name, check->segment, &options, &result);
-	if (error)
-		return error;
+	err = wal_verify_segment(wal_log_dirfd(fs->log), name, check->segment, &options, &result);
+	if (err)
+		return err;
 	if (!result.faults)
 		fault = &run.other_log;
 	if (fault->kind) {
@@ -248,15 +247,15 @@ static bool run_verify(struct walfs_job *job, void *buffer)
 {
 	struct check_job *check = (struct check_job *)job;
 	char text[WALFS_VALUE_MAX];
-	int error = 0;
+	int err = 0;
 
 	(void)buffer;
 	if (!recall(&walfs_of(check->req)->checked, check->segment, text))
-		error = verify(check, text);
-	if (error == -ECANCELED)
+		err = verify(check, text);
+	if (err == -ECANCELED)
 		fuse_reply_err(check->req, EINTR);
-	else if (error)
-		fuse_reply_err(check->req, walfs_read_errno(error));
+	else if (err)
+		fuse_reply_err(check->req, walfs_read_errno(err));
 	else
 		walfs_reply_value(check->req, text, strlen(text), check->size);
 	free(check);
@@ -302,34 +301,34 @@ static int hash_segment(struct check_job *check, void *buffer, char text[33])
 	struct wal_fault fault = {.kind = WAL_FAULT_NONE};
 	struct wal_segment_reader *reader = NULL;
 	XXH3_state_t *state = XXH3_createState();
-	int error = state ? 0 : -ENOMEM;
+	int err = state ? 0 : -ENOMEM;
 
-	if (!error)
-		error = wal_log_reader_open(fs->log, check->segment, WAL_READ_NO_WAIT, &reader,
-					    &fault);
-	if (!error) {
-		error = hash_all(check, reader, buffer, state);
+	if (!err)
+		err = wal_log_reader_open(fs->log, check->segment, WAL_READ_NO_WAIT, &reader,
+					  &fault);
+	if (!err) {
+		err = hash_all(check, reader, buffer, state);
 		fault = *wal_segment_reader_fault(reader);
 		wal_segment_reader_close(reader);
 	}
-	if (!error)
+	if (!err)
 		format_hash(XXH3_128bits_digest(state), text);
 	else
-		walfs_report_damage(fs, check->segment, error, &fault);
+		walfs_report_damage(fs, check->segment, err, &fault);
 	XXH3_freeState(state);
-	return error;
+	return err;
 }
 
 static bool run_xxh128(struct walfs_job *job, void *buffer)
 {
 	struct check_job *check = (struct check_job *)job;
 	char text[33];
-	int error = hash_segment(check, buffer, text);
+	int err = hash_segment(check, buffer, text);
 
-	if (error == -EAGAIN)
+	if (err == -EAGAIN)
 		return false;
-	if (error)
-		fuse_reply_err(check->req, walfs_read_errno(error));
+	if (err)
+		fuse_reply_err(check->req, walfs_read_errno(err));
 	else
 		walfs_reply_value(check->req, text, strlen(text), check->size);
 	free(check);

@@ -131,7 +131,7 @@ static int apply(struct walfs_lock_table *table, const struct walfs_lock_wish *w
 	struct change change = {
 		.wish = wish, .holder = holder, .start = wish->start, .end = wish->end};
 	struct walfs_lock_user *user = walfs_lock_make_user(table, wish->uid);
-	int error = -ENOLCK;
+	int err = -ENOLCK;
 
 	change.added = malloc(sizeof(*change.added));
 	change.spare = malloc(sizeof(*change.spare));
@@ -143,13 +143,13 @@ static int apply(struct walfs_lock_table *table, const struct walfs_lock_wish *w
 		user->count++; /* so that it stays, if all of its locks are replaced */
 		make_change(table, &change);
 		user->count--;
-		error = 0;
+		err = 0;
 	}
 	if (user)
 		walfs_lock_put_user(table, user);
 	free(change.added);
 	free(change.spare);
-	return error;
+	return err;
 }
 
 /* Nothing is in the way. */
@@ -157,13 +157,13 @@ int walfs_lock_set_in(struct walfs_lock_table *table, struct walfs_lock_space *s
 		      const struct walfs_lock_wish *wish)
 {
 	struct walfs_lock_holder *holder = walfs_lock_make_holder(table, space, wish->owner);
-	int error = holder ? apply(table, wish, holder) : -ENOLCK;
+	int err = holder ? apply(table, wish, holder) : -ENOLCK;
 
 	if (holder)
 		walfs_lock_put_holder(table, holder);
 	else
 		walfs_lock_put_space(table, space);
-	return error;
+	return err;
 }
 
 int walfs_lock_table_set(struct walfs_lock_table *table, const struct walfs_lock_wish *wish)

@@ -55,7 +55,7 @@ struct walfs_lock_waiter {
 /* All zero but for granted is an empty one. */
 struct walfs_lock_table {
 	/* A wait is over: 0, -EDEADLK or -ENOLCK. The waiter is the caller's again. */
-	void (*granted)(struct walfs_lock_waiter *waiter, int error);
+	void (*granted)(struct walfs_lock_waiter *waiter, int err);
 	/* The table's: */
 	struct walfs_table spaces;  /* by file and kind */
 	struct walfs_table owners;  /* by space and owner: those that hold something */

@@ -30,7 +30,7 @@ static fuse_ino_t file_of(fuse_ino_t ino)
 /* --- waiting ---------------------------------------------------------------------- */
 
 /* The table has given the waiter back. */
-static void answer(struct walfs_lock_request *request, int error)
+static void answer(struct walfs_lock_request *request, int err)
 {
 	if (request->before)
 		request->before->after = request->after;
@@ -39,19 +39,19 @@ static void answer(struct walfs_lock_request *request, int error)
 	if (request->after)
 		request->after->before = request->before;
 	fuse_req_interrupt_func(request->req, NULL, NULL);
-	fuse_reply_err(request->req, -error);
+	fuse_reply_err(request->req, -err);
 	free(request);
 }
 
-void walfs_locks_granted(struct walfs_lock_waiter *waiter, int error)
+void walfs_locks_granted(struct walfs_lock_waiter *waiter, int err)
 {
-	answer((struct walfs_lock_request *)waiter, error);
+	answer((struct walfs_lock_request *)waiter, err);
 }
 
-static void cancel(struct walfs_lock_request *request, int error)
+static void cancel(struct walfs_lock_request *request, int err)
 {
 	walfs_lock_table_cancel(&request->locks->table, &request->waiter);
-	answer(request, error);
+	answer(request, err);
 }
 
 /* libfuse holds locks of its own here, so this only leaves a note. */
@@ -80,12 +80,11 @@ bool walfs_locks_reap(struct walfs *fs)
 static void wait_for(fuse_req_t req, struct walfs_locks *locks, const struct walfs_lock_wish *wish)
 {
 	struct walfs_lock_request *request = calloc(1, sizeof(*request));
-	int error =
-		request ? walfs_lock_table_wait(&locks->table, &request->waiter, wish) : -ENOLCK;
+	int err = request ? walfs_lock_table_wait(&locks->table, &request->waiter, wish) : -ENOLCK;
 
-	if (!request || error) {
+	if (!request || err) {
 		free(request);
-		fuse_reply_err(req, -error);
+		fuse_reply_err(req, -err);
 		return;
 	}
 	request->req = req;
@@ -100,12 +99,12 @@ static void wait_for(fuse_req_t req, struct walfs_locks *locks, const struct wal
 static void set(fuse_req_t req, const struct walfs_lock_wish *wish, bool sleep)
 {
 	struct walfs_locks *locks = &walfs_of(req)->locks;
-	int error = walfs_lock_table_set(&locks->table, wish);
+	int err = walfs_lock_table_set(&locks->table, wish);
 
-	if (error == -EAGAIN && sleep)
+	if (err == -EAGAIN && sleep)
 		wait_for(req, locks, wish);
 	else
-		fuse_reply_err(req, -error);
+		fuse_reply_err(req, -err);
 }
 
 /* --- requests ---------------------------------------------------------------------- */

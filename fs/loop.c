@@ -57,9 +57,9 @@ const struct fuse_lowlevel_ops walfs_operations = {
 };
 
 /* Nothing more will come: unmounted by force, or the connection was cut. */
-static bool is_over(int error)
+static bool is_over(int err)
 {
-	return error == -ECONNABORTED || error == -ENODEV;
+	return err == -ECONNABORTED || err == -ENODEV;
 }
 
 /* Return: whether a signal came that ends the daemon. */
@@ -148,19 +148,19 @@ static void commit(struct walfs *fs)
 }
 
 /* Reads and handles a request, or waits for one. Return: whether it is over; error tells why. */
-static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *error)
+static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *err)
 {
 	int got = fuse_session_receive_buf(fs->session, buffer);
 	bool stop = false;
 
-	*error = 0;
+	*err = 0;
 	if (got > 0) {
 		if (handle(fs, buffer))
 			commit(fs);
 	} else if (got == -EAGAIN) {
 		stop = !walfs_locks_reap(fs) && poll_or_wait(fs);
 	} else if (got < 0 && got != -EINTR) {
-		*error = is_over(got) ? 0 : got;
+		*err = is_over(got) ? 0 : got;
 		return true;
 	}
 	/* Requests, or rounds of polling, may follow each other without end. */
@@ -173,13 +173,13 @@ static void *read_requests(void *arg)
 	struct fuse_buf buffer = {.mem = NULL};
 	struct walfs *fs = arg;
 	bool over = false;
-	int error = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&fs->reading);
 	while (!fs->over && !over) {
-		over = fuse_session_exited(fs->session) || turn(fs, &buffer, &error);
+		over = fuse_session_exited(fs->session) || turn(fs, &buffer, &err);
 		if (over && !fs->over)
-			fs->loop_error = error;
+			fs->loop_error = err;
 	}
 	fs->over = true;
 	pthread_mutex_unlock(&fs->reading);
@@ -190,12 +190,12 @@ static void *read_requests(void *arg)
 int walfs_loop(struct walfs *fs)
 {
 	pthread_t other;
-	int error;
+	int err;
 
 	walfs_busy_poll_init(&fs->busy_poll, fs->options.busy_poll_us);
-	error = pthread_create(&other, NULL, read_requests, fs);
-	if (error)
-		return -error;
+	err = pthread_create(&other, NULL, read_requests, fs);
+	if (err)
+		return -err;
 	read_requests(fs);
 	pthread_join(other, NULL);
 	return fs->loop_error;

@@ -295,43 +295,43 @@ static void look_elsewhere(struct walfs *fs)
 /* What holds for the process, and for all threads that it will have. */
 static int prepare_process(struct walfs *fs)
 {
-	int error = take_signals(fs);
+	int err = take_signals(fs);
 
-	if (!error)
-		error = wal_fault_handler_install();
-	if (error)
-		walfs_say(WAL_NOTICE_ERROR, "signals: %s", strerror(-error));
-	if (!error)
-		error = raise_file_limit(fs);
-	if (!error)
-		error = walfs_check_places(&fs->options);
-	if (error)
-		return error;
+	if (!err)
+		err = wal_fault_handler_install();
+	if (err)
+		walfs_say(WAL_NOTICE_ERROR, "signals: %s", strerror(-err));
+	if (!err)
+		err = raise_file_limit(fs);
+	if (!err)
+		err = walfs_check_places(&fs->options);
+	if (err)
+		return err;
 	look_elsewhere(fs);
-	error = walfs_privileges_drop(fs->options.store);
-	if (error)
-		walfs_say(WAL_NOTICE_ERROR, "capabilities: %s", strerror(-error));
-	return error;
+	err = walfs_privileges_drop(fs->options.store);
+	if (err)
+		walfs_say(WAL_NOTICE_ERROR, "capabilities: %s", strerror(-err));
+	return err;
 }
 
 static int start(struct walfs *fs)
 {
-	int error = prepare_process(fs);
+	int err = prepare_process(fs);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	walfs_notice_queue();
-	error = open_log(fs);
-	if (error)
-		return error;
+	err = open_log(fs);
+	if (err)
+		return err;
 	learn_last_segment(fs);
-	error = walfs_session_mount(fs);
-	if (error)
-		return error;
-	error = walfs_workers_start(&fs->workers, &fs->opstats, fs->log);
-	if (error)
-		walfs_say(WAL_NOTICE_ERROR, "threads: %s", strerror(-error));
-	return error;
+	err = walfs_session_mount(fs);
+	if (err)
+		return err;
+	err = walfs_workers_start(&fs->workers, &fs->opstats, fs->log);
+	if (err)
+		walfs_say(WAL_NOTICE_ERROR, "threads: %s", strerror(-err));
+	return err;
 }
 
 /* For the journal: a mount is otherwise silent. */
@@ -354,14 +354,14 @@ static void say_start(struct walfs *fs)
 static int stop(struct walfs *fs)
 {
 	struct wal_log_position position = {.segment = 0};
-	int error = 0, close_error = 0;
+	int err = 0, close_error = 0;
 
 	atomic_store(&fs->stopping, true);
 	if (fs->workers.count)
 		walfs_workers_stop(&fs->workers);
 	walfs_locks_end(fs);
 	if (fs->log) {
-		error = walfs_handles_end(fs);
+		err = walfs_handles_end(fs);
 		walfs_syncs_wait(fs);
 		wal_log_position(fs->log, &position);
 		close_error = wal_log_close(fs->log);
@@ -369,8 +369,8 @@ static int stop(struct walfs *fs)
 	if (close_error)
 		walfs_say(WAL_NOTICE_ERROR, "the last events may not be on stable storage: %s",
 			  strerror(-close_error));
-	else if (error)
-		walfs_say(WAL_NOTICE_ERROR, "an unfinished record is lost: %s", strerror(-error));
+	else if (err)
+		walfs_say(WAL_NOTICE_ERROR, "an unfinished record is lost: %s", strerror(-err));
 	else if (fs->session)
 		walfs_say(WAL_NOTICE_INFO, "%s: ended%s, next event %" PRIu64, fs->options.store,
 			  fs->options.read_only ? "" : ", all is on stable storage",
@@ -389,34 +389,34 @@ static int stop(struct walfs *fs)
 	pthread_cond_destroy(&fs->sync_done);
 	walfs_options_destroy(&fs->options);
 	free(fs);
-	return close_error ? close_error : error;
+	return close_error ? close_error : err;
 }
 
 /* ready_fd: -1 in the foreground. Frees what options own. Return: the status to exit with. */
 static int run(const struct walfs_options *options, int ready_fd)
 {
 	struct walfs *fs = new_walfs(options);
-	int error, stop_error;
+	int err, stop_error;
 	bool started;
 
 	if (!fs) {
 		walfs_say(WAL_NOTICE_ERROR, "%s", strerror(ENOMEM));
 		return EXIT_FAILURE;
 	}
-	error = start(fs);
-	started = !error;
+	err = start(fs);
+	started = !err;
 	if (started) {
 		if (ready_fd >= 0)
 			leave_terminal(ready_fd);
 		say_start(fs);
-		error = walfs_loop(fs);
-		if (error)
-			walfs_say(WAL_NOTICE_ERROR, "the FUSE device: %s", strerror(-error));
+		err = walfs_loop(fs);
+		if (err)
+			walfs_say(WAL_NOTICE_ERROR, "the FUSE device: %s", strerror(-err));
 	}
 	stop_error = stop(fs);
 	/* what kept it from starting is always printed */
 	walfs_notice_end(started ? NOTICE_WAIT_MS : -1);
-	return error || stop_error ? EXIT_FAILURE : EXIT_SUCCESS;
+	return err || stop_error ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int run_in_background(struct walfs_options *options)

@@ -363,7 +363,7 @@ void walfs_notice_queue(void)
 static bool wait_until_written(int timeout_ms)
 {
 	struct timespec until;
-	int error = 0;
+	int err = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
@@ -372,10 +372,10 @@ static bool wait_until_written(int timeout_ms)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000L;
 	}
-	while (running && (queue.first || dropped || busy) && !error)
-		error = timeout_ms < 0 ? pthread_cond_wait(&changed, &lock)
-				       : pthread_cond_timedwait(&changed, &lock, &until);
-	return !error;
+	while (running && (queue.first || dropped || busy) && !err)
+		err = timeout_ms < 0 ? pthread_cond_wait(&changed, &lock)
+				     : pthread_cond_timedwait(&changed, &lock, &until);
+	return !err;
 }
 
 void walfs_notice_to_syslog(int timeout_ms)

@@ -40,11 +40,11 @@ static int may_open(const struct walfs *fs, enum walfs_kind kind, int flags)
 
 static int make_report(struct walfs_handle *handle)
 {
-	int error = walfs_report_make(handle->fs, handle->kind, &handle->report);
+	int err = walfs_report_make(handle->fs, handle->kind, &handle->report);
 
 	atomic_store(&handle->time_ns, walfs_clock_ns(CLOCK_REALTIME));
 	atomic_store(&handle->size, handle->report.size);
-	return error;
+	return err;
 }
 
 /* Return: whether `current` is another segment by now, where they are removed fast. */
@@ -63,16 +63,16 @@ static bool go_on(struct walfs_handle *handle)
  * that of `current`: it is opened to be synced or locked, too, which readers must not keep
  * anybody from.
  */
-static int of_open(enum walfs_kind kind, int error)
+static int of_open(enum walfs_kind kind, int err)
 {
-	switch (error) {
+	switch (err) {
 	case -EMFILE:
 	case -ENFILE:
 	case -ENOMEM:
-		return kind == WALFS_CURRENT ? 0 : error;
+		return kind == WALFS_CURRENT ? 0 : err;
 	case -ENOENT:
 	case -EAGAIN: /* later */
-		return error;
+		return err;
 	default:
 		return 0;
 	}
@@ -81,19 +81,19 @@ static int of_open(enum walfs_kind kind, int error)
 /* Its segment may be closed or retired by now: then another one is active. */
 static int make_snapshot(struct walfs_handle *handle)
 {
-	int error;
+	int err;
 
 	do {
 		handle->segment = wal_log_current(handle->fs->log);
-		error = handle->segment ? of_open(handle->kind, walfs_reader_ensure(handle)) : 0;
-	} while ((error == -ENOENT || error == -EAGAIN) &&
+		err = handle->segment ? of_open(handle->kind, walfs_reader_ensure(handle)) : 0;
+	} while ((err == -ENOENT || err == -EAGAIN) &&
 		 handle->segment != wal_log_current(handle->fs->log));
-	return error;
+	return err;
 }
 
 static int make_ready(struct walfs_handle *handle)
 {
-	int error;
+	int err;
 
 	if (handle->kind == WALFS_SNAPSHOT)
 		return make_snapshot(handle);
@@ -102,9 +102,9 @@ static int make_ready(struct walfs_handle *handle)
 	if (!handle->segment) /* `current` of a log without segments */
 		return 0;
 	do
-		error = of_open(handle->kind, walfs_reader_ensure(handle));
-	while (error == -ENOENT && go_on(handle));
-	return error;
+		err = of_open(handle->kind, walfs_reader_ensure(handle));
+	while (err == -ENOENT && go_on(handle));
+	return err;
 }
 
 /*
@@ -127,19 +127,19 @@ static bool run(struct walfs_job *job, void *buffer)
 {
 	struct open_job *open = (struct open_job *)job;
 	struct walfs_handle *handle = open->handle;
-	int error;
+	int err;
 
 	(void)buffer;
 	walfs_reader_begin(handle);
-	error = make_ready(handle);
+	err = make_ready(handle);
 	walfs_reader_end(handle);
-	if (error == -EAGAIN) {
+	if (err == -EAGAIN) {
 		open->job.segment = handle->segment;
 		return false;
 	}
 	set_caching(handle, &open->fi);
-	if (error) {
-		fuse_reply_err(open->req, -error);
+	if (err) {
+		fuse_reply_err(open->req, -err);
 		walfs_handle_reject(handle);
 	} else if (fuse_reply_open(open->req, &open->fi) == -ENOENT) {
 		walfs_handle_reject(handle); /* interrupted: there will be no RELEASE */
@@ -189,11 +189,11 @@ void walfs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct walfs *fs = walfs_of(req);
 	enum walfs_kind kind = walfs_ino_kind(ino);
-	int error = may_open(fs, kind, fi->flags);
+	int err = may_open(fs, kind, fi->flags);
 	struct walfs_handle *handle;
 
-	if (error) {
-		fuse_reply_err(req, -error);
+	if (err) {
+		fuse_reply_err(req, -err);
 		return;
 	}
 	handle = walfs_handle_new(fs, ino, fi->flags);

@@ -74,20 +74,20 @@ static int place_open(const char *path, struct place *place)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);
 	char number[16];
-	int error;
+	int err;
 
 	memset(place, 0, sizeof(*place));
 	if (fd < 0)
 		return -errno;
 	snprintf(number, sizeof(number), "%d", fd);
-	error = fd_path(fd, path, place->path);
-	if (!error &&
+	err = fd_path(fd, path, place->path);
+	if (!err &&
 	    walfs_mount_by_id(walfs_fdinfo_number("self", number, "mnt_id"), &place->mount)) {
 		place->has_mount = true;
 		find_inner(place);
 	}
 	close(fd);
-	return error;
+	return err;
 }
 
 static void place_close(struct place *place)
@@ -100,11 +100,11 @@ static void place_close(struct place *place)
 static int place_open_store(const char *path, struct place *place)
 {
 	char parent[PATH_MAX], name[PATH_MAX];
-	int error = place_open(path, place);
+	int err = place_open(path, place);
 	char *slash;
 
-	if (error != -ENOENT || strlen(path) >= sizeof(parent))
-		return error;
+	if (err != -ENOENT || strlen(path) >= sizeof(parent))
+		return err;
 	strcpy(parent, path);
 	slash = parent + strlen(parent);
 	while (slash > parent + 1 && slash[-1] == '/')
@@ -113,9 +113,9 @@ static int place_open_store(const char *path, struct place *place)
 	snprintf(name, sizeof(name), "%s", slash ? slash + 1 : parent);
 	if (slash)
 		slash[slash == parent] = '\0';
-	error = place_open(slash ? parent : ".", place);
-	if (error)
-		return error;
+	err = place_open(slash ? parent : ".", place);
+	if (err)
+		return err;
 	if (strlen(place->path) + strlen(name) + 2 > sizeof(place->path)) {
 		place_close(place);
 		return -ENAMETOOLONG;
@@ -154,63 +154,63 @@ static bool place_inside(const struct place *place, const struct place *director
 static int clear_stale(const char *path)
 {
 	struct place place;
-	int error = place_open(path, &place);
+	int err = place_open(path, &place);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	if (!place.has_mount || strcmp(place.mount.type, TYPE) != 0 ||
 	    strcmp(place.mount.point, place.path) != 0) {
 		walfs_say(WAL_NOTICE_ERROR,
 			  "%s: a dead mount (%s) is there, which is not walfs's; unmount it first: "
 			  "fusermount3 -u %s",
 			  path, place.has_mount ? place.mount.type : "unknown", path);
-		error = -ENOTCONN;
+		err = -ENOTCONN;
 	} else {
-		error = walfs_mount_detach(place.path);
-		if (error)
+		err = walfs_mount_detach(place.path);
+		if (err)
 			walfs_say(WAL_NOTICE_ERROR,
 				  "%s: a dead walfs mount is there and could not be cleared: %s; "
 				  "try as the user who mounted it: fusermount3 -u %s",
-				  path, strerror(-error), path);
+				  path, strerror(-err), path);
 		else
 			walfs_say(WAL_NOTICE_WARNING,
 				  "%s: cleared the mount of a walfs that had died", path);
 	}
 	place_close(&place);
-	return error;
+	return err;
 }
 
 /*
  * Is the program of a FUSE mount gone? The last is of one that ended before the mount was ready;
  * a question that was on its way when it ended gets the second.
  */
-static bool is_dead(int error)
+static bool is_dead(int err)
 {
-	return error == ENOTCONN || error == ECONNABORTED || error == ECONNREFUSED;
+	return err == ENOTCONN || err == ECONNABORTED || err == ECONNREFUSED;
 }
 
 /* A network file system whose server is gone, say. */
-static void say_unusable(const char *path, int error)
+static void say_unusable(const char *path, int err)
 {
 	struct place place;
 
 	if (place_open(path, &place)) {
-		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(error));
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(err));
 		return;
 	}
 	if (place.has_mount && strcmp(place.mount.point, place.path) == 0)
 		walfs_say(WAL_NOTICE_ERROR,
 			  "%s: %s; a mount (%s, of %s) is there: unmount it first: umount %s", path,
-			  strerror(error), place.mount.type, place.mount.source, path);
+			  strerror(err), place.mount.type, place.mount.source, path);
 	else
-		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(error));
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(err));
 	place_close(&place);
 }
 
 static int stat_mountpoint(const char *path, struct stat *st)
 {
 	struct statfs fs_st;
-	int error, tries;
+	int err, tries;
 
 	for (tries = 0; tries < STALE_MAX; tries++) {
 		/* the kernel may still know what stat() says; statfs() asks the daemon */
@@ -222,14 +222,14 @@ static int stat_mountpoint(const char *path, struct stat *st)
 				  path);
 			return -ENOENT;
 		}
-		error = errno;
-		if (!is_dead(error)) {
-			say_unusable(path, error);
-			return -error;
+		err = errno;
+		if (!is_dead(err)) {
+			say_unusable(path, err);
+			return -err;
 		}
-		error = clear_stale(path);
-		if (error)
-			return error;
+		err = clear_stale(path);
+		if (err)
+			return err;
 	}
 	return -ENOTCONN;
 }
@@ -255,41 +255,41 @@ int walfs_check_empty(const char *path)
 	const struct dirent *entry;
 	DIR *directory = opendir(path);
 	bool has_current = false;
-	int error = 0;
+	int err = 0;
 
 	if (!directory) {
-		error = -errno;
-		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(-error));
-		return error;
+		err = -errno;
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(-err));
+		return err;
 	}
 	while ((entry = readdir(directory))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		error = -ENOTEMPTY;
+		err = -ENOTEMPTY;
 		has_current = has_current || strcmp(entry->d_name, "current") == 0;
 	}
 	closedir(directory);
-	if (error)
+	if (err)
 		say_not_empty(path, has_current);
-	return error;
+	return err;
 }
 
 static int check_mountpoint(const char *path)
 {
 	struct place place;
 	struct stat st;
-	int error = stat_mountpoint(path, &st);
+	int err = stat_mountpoint(path, &st);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	if (!S_ISDIR(st.st_mode)) {
 		walfs_say(WAL_NOTICE_ERROR, "%s: the mount point has to be a directory", path);
 		return -ENOTDIR;
 	}
-	error = place_open(path, &place);
-	if (error) {
-		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(-error));
-		return error;
+	err = place_open(path, &place);
+	if (err) {
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", path, strerror(-err));
+		return err;
 	}
 	if (place.has_mount && strcmp(place.mount.type, TYPE) == 0 &&
 	    strcmp(place.mount.point, place.path) == 0) {
@@ -297,10 +297,10 @@ static int check_mountpoint(const char *path)
 			  "%s: the log %s is mounted there already; unmount it first: "
 			  "fusermount3 -u %s",
 			  path, place.mount.source, path);
-		error = -EBUSY;
+		err = -EBUSY;
 	}
 	place_close(&place);
-	return error;
+	return err;
 }
 
 /* --- both --------------------------------------------------------------------------- */
@@ -338,29 +338,29 @@ static int replace(char **text, const char *with)
 int walfs_check_places(struct walfs_options *options)
 {
 	struct place store, point;
-	int error = check_mountpoint(options->mountpoint);
+	int err = check_mountpoint(options->mountpoint);
 
-	if (error)
-		return error;
-	error = place_open(options->mountpoint, &point);
-	if (error) {
-		walfs_say(WAL_NOTICE_ERROR, "%s: %s", options->mountpoint, strerror(-error));
-		return error;
+	if (err)
+		return err;
+	err = place_open(options->mountpoint, &point);
+	if (err) {
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", options->mountpoint, strerror(-err));
+		return err;
 	}
-	error = place_open_store(options->store, &store);
-	if (error) {
-		walfs_say(WAL_NOTICE_ERROR, "%s: %s", options->store, strerror(-error));
+	err = place_open_store(options->store, &store);
+	if (err) {
+		walfs_say(WAL_NOTICE_ERROR, "%s: %s", options->store, strerror(-err));
 		place_close(&point);
-		return error;
+		return err;
 	}
-	error = check_apart(&store, &point);
-	if (!error)
-		error = walfs_check_empty(options->mountpoint);
-	if (!error)
-		error = replace(&options->store, store.path);
-	if (!error)
-		error = replace(&options->mountpoint, point.path);
+	err = check_apart(&store, &point);
+	if (!err)
+		err = walfs_check_empty(options->mountpoint);
+	if (!err)
+		err = replace(&options->store, store.path);
+	if (!err)
+		err = replace(&options->mountpoint, point.path);
 	place_close(&store);
 	place_close(&point);
-	return error;
+	return err;
 }

@@ -82,17 +82,17 @@ static void bound(uint64_t keep)
 int walfs_privileges_drop(const char *store)
 {
 	uint64_t keep = BIT(CAP_SYS_ADMIN) | BIT(CAP_DAC_OVERRIDE), had;
-	int error = get_permitted(&had);
+	int err = get_permitted(&had);
 
-	if (geteuid() != 0 || error)
-		return error;
+	if (geteuid() != 0 || err)
+		return err;
 	if (is_of_another_user(store))
 		keep |= BIT(CAP_CHOWN) | BIT(CAP_FOWNER);
 	bound(keep);
-	error = set_all(had & keep);
-	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		error = -errno;
-	return error;
+	err = set_all(had & keep);
+	if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		err = -errno;
+	return err;
 }
 
 void walfs_privileges_text(char *text, size_t size)

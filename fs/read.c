@@ -45,24 +45,24 @@ int walfs_reader_ensure(struct walfs_handle *handle)
 {
 	struct wal_log *log = handle->fs->log;
 	struct wal_fault fault = {.kind = WAL_FAULT_NONE};
-	int error;
+	int err;
 
 	if (handle->reader) {
 		if (handle->kind != WALFS_CURRENT)
 			return 0;
-		error = wal_log_reader_refresh(log, handle->reader);
+		err = wal_log_reader_refresh(log, handle->reader);
 		fault = *wal_segment_reader_fault(handle->reader);
 	} else {
-		error = wal_log_reader_open(log, handle->segment, WAL_READ_NO_WAIT, &handle->reader,
-					    &fault);
-		if (error)
+		err = wal_log_reader_open(log, handle->segment, WAL_READ_NO_WAIT, &handle->reader,
+					  &fault);
+		if (err)
 			handle->reader = NULL;
 	}
-	if (error)
-		walfs_report_damage(handle->fs, handle->segment, error, &fault);
+	if (err)
+		walfs_report_damage(handle->fs, handle->segment, err, &fault);
 	else
 		note_size(handle);
-	return error;
+	return err;
 }
 
 static ssize_t read_at(struct walfs_handle *handle, void *buffer, size_t size, uint64_t offset)
@@ -86,13 +86,13 @@ static ssize_t read_checked(struct walfs_handle *handle, void *buffer, size_t si
 {
 	uint64_t total;
 	ssize_t got, more;
-	int error;
+	int err;
 
 	if (!handle->segment) /* `current` of a log without segments */
 		return 0;
-	error = walfs_reader_ensure(handle);
-	if (error)
-		return error;
+	err = walfs_reader_ensure(handle);
+	if (err)
+		return err;
 	got = read_at(handle, buffer, size, offset);
 	total = total_of(handle);
 	if (offset >= total && handle->ends_in_error)

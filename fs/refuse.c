@@ -21,11 +21,11 @@ void walfs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off
 	struct wal_log *log = walfs_of(req)->log;
 	struct wal_segment_info info;
 	uint64_t end = (uint64_t)offset + (uint64_t)length, limit;
-	int error = wal_log_segment_known(log, wal_log_current(log), &info);
+	int err = wal_log_segment_known(log, wal_log_current(log), &info);
 
 	(void)ino;
 	(void)fi;
-	if (error) {
+	if (err) {
 		fuse_reply_err(req, EIO);
 		return;
 	}

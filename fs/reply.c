@@ -14,15 +14,15 @@ void walfs_reply_value(fuse_req_t req, const void *value, size_t length, size_t 
 		fuse_reply_buf(req, value, length);
 }
 
-int walfs_read_errno(int error)
+int walfs_read_errno(int err)
 {
-	switch (error) {
+	switch (err) {
 	case -ENOMEM:
 	case -EMFILE:
 	case -ENFILE:
 	case -EINTR:
 	case -ENOENT:
-		return -error;
+		return -err;
 	default:
 		return EIO;
 	}

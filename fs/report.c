@@ -9,21 +9,21 @@ int walfs_report_make(struct walfs *fs, enum walfs_kind kind, struct walfs_repor
 {
 	struct walfs_view *view = malloc(sizeof(*view));
 	FILE *out = view ? open_memstream(&report->text, &report->size) : NULL;
-	int error = -ENOMEM;
+	int err = -ENOMEM;
 
 	if (out) {
 		walfs_view_gather(fs, view);
 		if (view->store_label)
-			error = kind == WALFS_METRICS ? walfs_report_metrics(view, out)
-						      : walfs_report_status(view, out);
+			err = kind == WALFS_METRICS ? walfs_report_metrics(view, out)
+						    : walfs_report_status(view, out);
 		walfs_view_destroy(view);
-		if (fclose(out) && !error)
-			error = -ENOMEM;
+		if (fclose(out) && !err)
+			err = -ENOMEM;
 	}
-	if (error)
+	if (err)
 		walfs_report_destroy(report);
 	free(view);
-	return error;
+	return err;
 }
 
 void walfs_report_destroy(struct walfs_report *report)

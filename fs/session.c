@@ -12,17 +12,17 @@ static int add_arguments(struct fuse_args *args, const struct walfs_options *opt
 {
 	char *all = NULL;
 	char fsname[8 + 4096];
-	int error;
+	int err;
 
 	snprintf(fsname, sizeof(fsname), "fsname=%s", options->store);
-	error = fuse_opt_add_opt(&all, "default_permissions,subtype=walfs") ||
-		fuse_opt_add_opt_escaped(&all, fsname) ||
-		(options->mount_options && fuse_opt_add_opt(&all, options->mount_options)) ||
-		(options->read_only && fuse_opt_add_opt(&all, "ro")) ||
-		fuse_opt_add_arg(args, "walfs") || fuse_opt_add_arg(args, "-o") ||
-		fuse_opt_add_arg(args, all) || (options->debug && fuse_opt_add_arg(args, "-d"));
+	err = fuse_opt_add_opt(&all, "default_permissions,subtype=walfs") ||
+	      fuse_opt_add_opt_escaped(&all, fsname) ||
+	      (options->mount_options && fuse_opt_add_opt(&all, options->mount_options)) ||
+	      (options->read_only && fuse_opt_add_opt(&all, "ro")) ||
+	      fuse_opt_add_arg(args, "walfs") || fuse_opt_add_arg(args, "-o") ||
+	      fuse_opt_add_arg(args, all) || (options->debug && fuse_opt_add_arg(args, "-d"));
 	free(all);
-	return error ? -ENOMEM : 0;
+	return err ? -ENOMEM : 0;
 }
 
 /* libfuse has said what is wrong; this says what to do, where that is known. */
@@ -51,14 +51,14 @@ int walfs_session_mount(struct walfs *fs)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	/* Opening the log may have taken a while, in which somebody wrote to the bare directory. */
-	int error = walfs_check_empty(fs->options.mountpoint);
+	int err = walfs_check_empty(fs->options.mountpoint);
 	int fd;
 
-	if (!error)
-		error = add_arguments(&args, &fs->options);
-	if (error)
+	if (!err)
+		err = add_arguments(&args, &fs->options);
+	if (err)
 		goto out;
-	error = -EIO;
+	err = -EIO;
 	fs->session = fuse_session_new(&args, &walfs_operations, sizeof(walfs_operations), fs);
 	if (!fs->session)
 		goto out;
@@ -69,8 +69,8 @@ int walfs_session_mount(struct walfs *fs)
 		goto out;
 	}
 	fd = fuse_session_fd(fs->session);
-	error = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -errno : 0;
+	err = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -errno : 0;
 out:
 	fuse_opt_free_args(&args);
-	return error;
+	return err;
 }

@@ -235,7 +235,7 @@ struct walfs_locks {
 };
 
 /* For the table: a wait is over. */
-void walfs_locks_granted(struct walfs_lock_waiter *waiter, int error);
+void walfs_locks_granted(struct walfs_lock_waiter *waiter, int err);
 
 /* Drops POSIX locks of this owner on the handle's file. */
 void walfs_locks_flush(struct walfs *fs, const struct walfs_handle *handle, uint64_t owner);
@@ -254,7 +254,7 @@ void walfs_locks_end(struct walfs *fs);
 /* Replies with a value, its size, or ERANGE. Any thread. */
 void walfs_reply_value(fuse_req_t req, const void *value, size_t length, size_t size);
 /* Return: the errno (positive) a user gets for a failed read. Any thread. */
-int walfs_read_errno(int error);
+int walfs_read_errno(int err);
 
 /* --- integrity.c ------------------------------------------------------------ */
 
@@ -275,7 +275,7 @@ void walfs_checked_text(struct walfs *fs, uint32_t segment, char text[WALFS_VALU
 void walfs_verify_start(fuse_req_t req, uint32_t segment, size_t size);
 void walfs_xxh128_start(fuse_req_t req, uint32_t segment, size_t size);
 /* Notes what made a read or check fail, and says so the first time. Any thread. */
-void walfs_report_damage(struct walfs *fs, uint32_t segment, int error,
+void walfs_report_damage(struct walfs *fs, uint32_t segment, int err,
 			 const struct wal_fault *fault);
 void walfs_checked_destroy(struct walfs_checked *checked);
 

@@ -139,32 +139,32 @@ static void *work(void *arg)
 
 static int start_one(struct walfs_worker *worker, struct walfs_workers *workers)
 {
-	int error;
+	int err;
 
 	worker->workers = workers;
 	worker->buffer = malloc(WALFS_IO_MAX);
 	if (!worker->buffer)
 		return -ENOMEM;
-	error = pthread_create(&worker->thread, NULL, work, worker);
-	if (error)
+	err = pthread_create(&worker->thread, NULL, work, worker);
+	if (err)
 		free(worker->buffer);
-	return -error;
+	return -err;
 }
 
 int walfs_workers_start(struct walfs_workers *workers, struct walfs_opstats *opstats,
 			struct wal_log *log)
 {
-	int error;
+	int err;
 
 	workers->opstats = opstats;
 	workers->log = log;
 	pthread_mutex_init(&workers->lock, NULL);
 	pthread_cond_init(&workers->wake, NULL);
 	for (workers->count = 0; workers->count < WALFS_WORKERS; workers->count++) {
-		error = start_one(&workers->workers[workers->count], workers);
-		if (error) {
+		err = start_one(&workers->workers[workers->count], workers);
+		if (err) {
 			walfs_workers_stop(workers);
-			return error;
+			return err;
 		}
 	}
 	return 0;

@@ -296,10 +296,10 @@ struct rotate_job {
 static bool run_rotate(struct walfs_job *job, void *buffer)
 {
 	struct rotate_job *rotate = (struct rotate_job *)job;
-	int error = wal_log_rotate(walfs_of(rotate->req)->log);
+	int err = wal_log_rotate(walfs_of(rotate->req)->log);
 
 	(void)buffer;
-	fuse_reply_err(rotate->req, -error);
+	fuse_reply_err(rotate->req, -err);
 	free(rotate);
 	return true;
 }

@@ -10,7 +10,7 @@
 
 static const struct {
 	const char *name;
-	int error;
+	int err;
 } fault_kinds[WAL_FAULT_KINDS] = {
 	[WAL_FAULT_NONE] = {"no fault", 0},
 	[WAL_FAULT_IO] = {"cannot be read", -EIO},
@@ -51,7 +51,7 @@ const char *wal_fault_kind_name(enum wal_fault_kind kind)
 
 int wal_fault_errno(enum wal_fault_kind kind)
 {
-	return kind < WAL_FAULT_KINDS ? fault_kinds[kind].error : -EIO;
+	return kind < WAL_FAULT_KINDS ? fault_kinds[kind].err : -EIO;
 }
 
 void wal_fault_format(const struct wal_fault *fault, char *text, size_t size)

@@ -54,15 +54,15 @@ static struct wal_sync *take_durable(struct wal_log *log)
 	return first;
 }
 
-static void answer(struct wal_log *log, struct wal_sync *sync, int error)
+static void answer(struct wal_log *log, struct wal_sync *sync, int err)
 {
 	while (sync) {
 		struct wal_sync *next = sync->next;
 
 		wal_latency_since(&log->telemetry, WAL_LATENCY_SYNC_WAIT, sync->start_ns);
-		wal_count(&log->telemetry,
-			  error ? WAL_COUNT_SYNC_REFUSALS : WAL_COUNT_SYNC_REQUESTS, 1);
-		sync->done(sync, sync->of_append ? wal_sync_error(error) : error);
+		wal_count(&log->telemetry, err ? WAL_COUNT_SYNC_REFUSALS : WAL_COUNT_SYNC_REQUESTS,
+			  1);
+		sync->done(sync, sync->of_append ? wal_sync_error(err) : err);
 		sync = next;
 	}
 }
@@ -149,10 +149,10 @@ static int commit(struct wal_log *log, bool asked)
 }
 
 /* Lock held; dropped for it. */
-static void answer_unlocked(struct wal_log *log, struct wal_sync *sync, int error)
+static void answer_unlocked(struct wal_log *log, struct wal_sync *sync, int err)
 {
 	pthread_mutex_unlock(&log->lock);
-	answer(log, sync, error);
+	answer(log, sync, err);
 	pthread_mutex_lock(&log->lock);
 }
 
@@ -320,16 +320,16 @@ struct waiter {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool done;
-	int error;
+	int err;
 };
 
-static void wake_waiter(struct wal_sync *sync, int error)
+static void wake_waiter(struct wal_sync *sync, int err)
 {
 	struct waiter *w = (struct waiter *)sync;
 
 	pthread_mutex_lock(&w->lock);
 	w->done = true;
-	w->error = error;
+	w->err = err;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 }
@@ -353,5 +353,5 @@ int wal_log_sync(struct wal_log *log)
 	pthread_mutex_unlock(&w.lock);
 	pthread_cond_destroy(&w.wake);
 	pthread_mutex_destroy(&w.lock);
-	return w.error;
+	return w.err;
 }

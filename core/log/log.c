@@ -22,14 +22,14 @@ void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char
 	log->asked.notice(log->asked.notice_ctx, level, text);
 }
 
-void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error)
+void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int err)
 {
 	wal_log_assert_locked(log);
 	if (log->failed)
 		return;
-	log->failed = wal_sync_error(wal_public_error(error)); /* no space: not to be waited for */
+	log->failed = wal_sync_error(wal_public_error(err)); /* no space: not to be waited for */
 	snprintf(log->failure, sizeof(log->failure), "%010" PRIu32 ".wal: %s failed: %s", segment,
-		 what, strerror(-error));
+		 what, strerror(-err));
 	wal_log_notice(log, WAL_NOTICE_ERROR,
 		       "%s/%s; the log is read-only until it is mounted again", log->path,
 		       log->failure);

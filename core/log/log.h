@@ -54,7 +54,7 @@ struct wal_owed {
 /* Retention could not remove a segment. */
 struct wal_retention_failure {
 	uint32_t segment; /* 0: none */
-	int error;
+	int err;
 	uint64_t retry_ns; /* wal_clock_ns() */
 };
 
@@ -202,7 +202,7 @@ static inline void wal_log_assert_locked(const struct wal_log *log)
 void wal_log_notice(struct wal_log *log, enum wal_notice_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Lock held. No append from here on. what: "sync"; of which segment. */
-void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int error);
+void wal_log_fail(struct wal_log *log, uint32_t segment, const char *what, int err);
 /* Lock held. The append point as a durable position. */
 struct wal_durable wal_log_end(const struct wal_log *log);
 /* Lock held. Everything up to here is on the disk. */

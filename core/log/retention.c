@@ -291,10 +291,10 @@ static void note_failure(struct wal_log *log, uint32_t index, int err)
 
 	/* Space may come back at any time, and takes nobody. */
 	failure->retry_ns = wal_is_no_space(err) ? 0 : wal_clock_ns() + RETRY_NS;
-	if (failure->segment == index && failure->error == err)
+	if (failure->segment == index && failure->err == err)
 		return;
 	failure->segment = index;
-	failure->error = err;
+	failure->err = err;
 	wal_segment_name(index, name);
 	wal_log_notice(log, WAL_NOTICE_WARNING,
 		       "%s/%s: cannot be removed: %s; trying again every %u s", log->path, name,

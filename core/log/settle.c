@@ -9,18 +9,18 @@
 #include <sys/ioctl.h>
 #include <sys/statfs.h>
 
-void wal_log_note_writing(struct wal_log *log, int error)
+void wal_log_note_writing(struct wal_log *log, int err)
 {
 	wal_log_assert_locked(log);
-	if (error && !log->writing_error)
+	if (err && !log->writing_error)
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s/%010" PRIu32 ".wal: no space to write into it: %s; writes fail "
 			       "until there is",
-			       log->path, log->writer.header.index, strerror(-error));
-	else if (!error && log->writing_error)
+			       log->path, log->writer.header.index, strerror(-err));
+	else if (!err && log->writing_error)
 		wal_log_notice(log, WAL_NOTICE_INFO, "%s: there is space again; writing goes on",
 			       log->path);
-	log->writing_error = error;
+	log->writing_error = err;
 }
 
 /* Return: 0, or what the callers of append() are told. */
@@ -35,7 +35,7 @@ static int note_result(struct wal_log *log, const char *what, int err)
 int wal_log_settle(struct wal_log *log, uint64_t *lost_bytes)
 {
 	struct wal_segment_writer *w = &log->writer;
-	const char *what = w->error ? "writing" : "its mapping";
+	const char *what = w->err ? "writing" : "its mapping";
 	int err = wal_segment_writer_settle(w, lost_bytes);
 
 	wal_log_assert_locked(log);

@@ -19,7 +19,7 @@ int wal_log_settle(struct wal_log *log, uint64_t *lost_bytes);
  */
 int wal_log_clear(struct wal_log *log);
 /* Lock held. Sets writing_error. Reported once each way. */
-void wal_log_note_writing(struct wal_log *log, int error);
+void wal_log_note_writing(struct wal_log *log, int err);
 /* If the store's file system may have no space for what is there: a note. */
 void wal_log_tell_copy_on_write(struct wal_log *log);
 

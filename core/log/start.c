@@ -72,26 +72,26 @@ int wal_log_take_segments(struct wal_log *log, const struct wal_recovery *rec)
 	return err;
 }
 
-static void meta_failed(void *ctx, int error)
+static void meta_failed(void *ctx, int err)
 {
 	struct wal_log *log = ctx;
 
 	pthread_mutex_lock(&log->lock);
-	wal_log_fail(log, log->durable.segment, "writing wal.meta behind", error);
+	wal_log_fail(log, log->durable.segment, "writing wal.meta behind", err);
 	pthread_mutex_unlock(&log->lock);
 }
 
-static void meta_space_changed(void *ctx, int error)
+static void meta_space_changed(void *ctx, int err)
 {
 	struct wal_log *log = ctx;
 
 	pthread_mutex_lock(&log->lock);
-	log->meta_no_space = error != 0;
+	log->meta_no_space = err != 0;
 	pthread_mutex_unlock(&log->lock);
-	if (error)
+	if (err)
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s/%s: cannot be written now: %s; trying again", log->path,
-			       WAL_META_FILE, strerror(-error));
+			       WAL_META_FILE, strerror(-err));
 	else
 		wal_log_notice(log, WAL_NOTICE_INFO, "%s/%s: can be written again", log->path,
 			       WAL_META_FILE);
@@ -203,19 +203,19 @@ static void count_recovery(struct wal_log *log, const struct wal_recovery *rec)
 		wal_count_fault(&log->telemetry, rec->damaged[i].fault.kind);
 }
 
-static void preparing_changed(void *ctx, uint32_t segment, int error)
+static void preparing_changed(void *ctx, uint32_t segment, int err)
 {
 	struct wal_log *log = ctx;
 
-	if (error == -EEXIST)
+	if (err == -EEXIST)
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s/%010" PRIu32 ".wal: is in the way of the next segment and is "
 			       "left alone; writing goes on when it was moved away",
 			       log->path, segment);
-	else if (error)
+	else if (err)
 		wal_log_notice(log, WAL_NOTICE_ERROR,
 			       "%s: the next segment cannot be prepared: %s; trying again",
-			       log->path, strerror(-error));
+			       log->path, strerror(-err));
 	else
 		wal_log_notice(log, WAL_NOTICE_INFO, "%s: segments can be prepared again",
 			       log->path);

@@ -15,20 +15,20 @@ static void stats_of_segments(const struct wal_log *log, struct wal_stats *stats
 void wal_log_stats(struct wal_log *log, struct wal_stats *stats)
 {
 	struct wal_append_point point;
-	int error = 0;
+	int err = 0;
 
 	memset(stats, 0, sizeof(*stats));
 	wal_telemetry_read(&log->telemetry, stats);
 	pthread_mutex_lock(&log->lock);
 	if (log->preparer.running)
-		stats->ready_segments = wal_segment_preparer_ready(&log->preparer, &error);
+		stats->ready_segments = wal_segment_preparer_ready(&log->preparer, &err);
 	stats_of_segments(log, stats);
 	stats->durable_event = log->durable.event;
 	stats->incarnation = log->meta.incarnation;
 	stats->held_bytes = log->held_bytes;
 	stats->failed = log->failed;
 	memcpy(stats->failure, log->failure, sizeof(stats->failure));
-	stats->no_space = log->pending.due || wal_is_no_space(error) ||
+	stats->no_space = log->pending.due || wal_is_no_space(err) ||
 			  wal_is_no_space(log->next.starting_error) || log->writing_error ||
 			  log->closed.no_space || log->meta_no_space;
 	stats->sync_waiters = log->committer.waiting;

@@ -43,7 +43,7 @@ struct wal_segment_writer {
 	struct wal_guard *guard;
 	uint8_t *gathered; /* the current block, after gather(); NULL before */
 	uint32_t written;  /* of its data area: how much the file has */
-	int error;	   /* of a pwrite that failed: the file lacks what was appended */
+	int err;	   /* of a pwrite that failed: the file lacks what was appended */
 
 	/* The append point. */
 	uint8_t *data; /* of the current block */

@@ -115,7 +115,7 @@ static int put_beginning(struct wal_segment_writer *w)
 	w->chain = w->header.prev_chain;
 	w->next_event = w->header.first_event_id;
 	w->last_ns = 0;
-	w->error = 0;
+	w->err = 0;
 	w->group_end = 0;
 	wal_segment_pages_begin_block(w, 0);
 	wal_segment_header_encode(&w->header, 0, &disk);
@@ -125,7 +125,7 @@ static int put_beginning(struct wal_segment_writer *w)
 	err = wal_segment_writer_append_meta(w, &w->meta, w->header.created_ns);
 	wal_segment_writer_write_out(w);
 	wal_segment_writer_acknowledge(w);
-	return err ? err : w->error;
+	return err ? err : w->err;
 }
 
 /* SIGBUS does not say why: a pwrite does, and nothing is lost yet. */

@@ -68,18 +68,18 @@ static void put(struct wal_segment_writer *w, uint32_t from)
 {
 	uint32_t to = (uint32_t)WAL_BLOCK_HEADER + w->at;
 
-	if (from < to && !w->error)
-		w->error = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER + from, to - from,
-					 (off_t)(block_offset(w) + from));
-	if (!w->error)
+	if (from < to && !w->err)
+		w->err = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER + from, to - from,
+				       (off_t)(block_offset(w) + from));
+	if (!w->err)
 		w->written = w->at;
 }
 
 static void put_header(struct wal_segment_writer *w)
 {
-	if (!w->error)
-		w->error = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER, WAL_BLOCK_HEADER,
-					 (off_t)block_offset(w));
+	if (!w->err)
+		w->err = w->io->pwrite(w->io, w->fd, w->data - WAL_BLOCK_HEADER, WAL_BLOCK_HEADER,
+				       (off_t)block_offset(w));
 }
 
 void wal_segment_writer_write_out(struct wal_segment_writer *w)

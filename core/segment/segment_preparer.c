@@ -73,7 +73,7 @@ static void prepare_one(struct wal_segment_preparer *p)
 {
 	struct wal_segment_shape shape = p->shape;
 	struct wal_segment_writer w;
-	int before = p->error, err;
+	int before = p->err, err;
 	bool for_bulk = p->in_bulk && (p->needed || wal_clock_ns() - p->taken_ns < BULK_NS);
 
 	p->needed = false;
@@ -86,7 +86,7 @@ static void prepare_one(struct wal_segment_preparer *p)
 	if (!err && p->made)
 		p->made(p->changed_ctx, w.fd);
 	pthread_mutex_lock(&p->lock);
-	p->error = err;
+	p->err = err;
 	p->attempts++;
 	p->tried_ns = p->io->now_ns(p->io);
 	if (!err && shape.index != p->shape.index) {
@@ -121,7 +121,7 @@ static void *run(void *arg)
 	while (!p->stop) {
 		if (!has_more(p))
 			pthread_cond_wait(&p->wake, &p->lock);
-		else if (p->error)
+		else if (p->err)
 			wait_to_retry(p);
 		if (!p->stop && has_more(p))
 			prepare_one(p);
@@ -138,7 +138,7 @@ int wal_segment_preparer_start(struct wal_segment_preparer *p,
 	p->shape = *shape;
 	p->depth = depth < WAL_PREPARE_MAX ? depth : WAL_PREPARE_MAX;
 	p->count = 0;
-	p->error = 0;
+	p->err = 0;
 	p->stop = p->given_up = false;
 	pthread_mutex_init(&p->lock, NULL);
 	wal_cond_init(&p->wake);
@@ -202,8 +202,8 @@ static bool is_still_full(const struct wal_segment_preparer *p)
 {
 	uint64_t now = p->io->now_ns(p->io);
 
-	return p->count == 0 && wal_is_no_space(p->error) && now >= p->tried_ns &&
-	       now - p->tried_ns < YOUNG_NS && (p->error == -EDQUOT || !has_space(p, &p->shape));
+	return p->count == 0 && wal_is_no_space(p->err) && now >= p->tried_ns &&
+	       now - p->tried_ns < YOUNG_NS && (p->err == -EDQUOT || !has_space(p, &p->shape));
 }
 
 int wal_segment_preparer_wait(struct wal_segment_preparer *p)
@@ -213,7 +213,7 @@ int wal_segment_preparer_wait(struct wal_segment_preparer *p)
 
 	pthread_mutex_lock(&p->lock);
 	if (is_still_full(p)) {
-		err = p->error;
+		err = p->err;
 		pthread_mutex_unlock(&p->lock);
 		return err;
 	}
@@ -222,19 +222,19 @@ int wal_segment_preparer_wait(struct wal_segment_preparer *p)
 	pthread_cond_signal(&p->wake);
 	while (p->count == 0 && p->attempts == seen && !p->stop && !p->given_up)
 		pthread_cond_wait(&p->ready, &p->lock);
-	err = p->count ? 0 : p->given_up ? -EROFS : p->error;
+	err = p->count ? 0 : p->given_up ? -EROFS : p->err;
 	pthread_mutex_unlock(&p->lock);
 	return err;
 }
 
-unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *error)
+unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *err)
 {
 	unsigned count;
 
 	pthread_mutex_lock(&p->lock);
 	count = p->count;
-	if (error)
-		*error = p->error;
+	if (err)
+		*err = p->err;
 	pthread_mutex_unlock(&p->lock);
 	return count;
 }

@@ -21,7 +21,7 @@ struct wal_segment_preparer {
 	struct wal_telemetry *telemetry;
 	atomic_bool by_pwrite; /* how the next ones will be written */
 	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
-	void (*changed)(void *ctx, uint32_t segment, int error);
+	void (*changed)(void *ctx, uint32_t segment, int err);
 	/* Called with the file of each that was made; may be NULL. */
 	void (*made)(void *ctx, int fd);
 	void *changed_ctx; /* of both */
@@ -35,7 +35,7 @@ struct wal_segment_preparer {
 	struct wal_segment_writer queue[WAL_PREPARE_MAX + 1]; /* one may come back */
 	unsigned count;
 	unsigned depth;
-	int error;	   /* of the last attempt */
+	int err;	   /* of the last attempt */
 	uint64_t attempts; /* so far */
 	uint64_t tried_ns; /* when the last one ended; CLOCK_REALTIME */
 	bool needed;	   /* somebody waits */
@@ -62,7 +62,7 @@ void wal_segment_preparer_make_again(struct wal_segment_preparer *p, uint32_t in
  */
 int wal_segment_preparer_wait(struct wal_segment_preparer *p);
 /* How many are ready; error (may be NULL) gets that of the last attempt. Any thread. */
-unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *error);
+unsigned wal_segment_preparer_ready(struct wal_segment_preparer *p, int *err);
 /* It runs, and makes no more: the log failed. Any thread. */
 void wal_segment_preparer_give_up(struct wal_segment_preparer *p);
 /* Ends the thread and removes what was prepared and not taken. */

@@ -233,12 +233,12 @@ static void leave_block(struct wal_segment_reader *r, bool at_end)
 		r->cursor = (struct wal_cursor){.block = wal_reader_block_limit(r)};
 }
 
-static int enter_fault(struct wal_segment_reader *r, int error)
+static int enter_fault(struct wal_segment_reader *r, int err)
 {
 	r->salvage.in_block = begin_block(r);
 	if (!r->salvage.in_block)
 		leave_block(r, r->fault.kind == WAL_FAULT_TOO_SHORT);
-	return error;
+	return err;
 }
 
 int wal_segment_reader_next_salvaged(struct wal_segment_reader *r, struct wal_event *event,

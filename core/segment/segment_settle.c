@@ -122,14 +122,14 @@ int wal_segment_writer_settle(struct wal_segment_writer *w, uint64_t *lost_bytes
 	uint64_t taken = w->group_end == UINT64_MAX ? w->group.payload_bytes : w->payload_bytes;
 	uint64_t end = append_offset(w);
 	uint32_t known = w->written;
-	int cause = w->error, err = w->map ? wal_segment_writer_gather(w) : 0;
+	int cause = w->err, err = w->map ? wal_segment_writer_gather(w) : 0;
 
 	if (!err)
 		err = keep_what_is_there(w, known);
 	*lost_bytes = taken - w->payload_bytes;
 	if (err)
 		return err == -ENOMEM ? err : -EIO;
-	w->error = 0;
+	w->err = 0;
 	w->finished = false;
 	w->written = w->at;
 	w->group_end = 0;

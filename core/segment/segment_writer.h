@@ -124,7 +124,7 @@ int wal_segment_writer_append_meta(struct wal_segment_writer *w, const struct wa
  */
 static inline bool wal_segment_writer_has_failed(const struct wal_segment_writer *w)
 {
-	return w->error || wal_guard_was_hit(w->guard);
+	return w->err || wal_guard_was_hit(w->guard);
 }
 
 /*

@@ -82,14 +82,14 @@ static int write_once(struct wal_meta_coordinator *mc)
 	} else if (wal_is_no_space(err)) {
 		mc->dirty = true;
 	} else {
-		mc->error = err;
+		mc->err = err;
 	}
-	changed = !mc->error && (err != 0) != (mc->no_space != 0);
-	mc->no_space = mc->error ? 0 : err;
+	changed = !mc->err && (err != 0) != (mc->no_space != 0);
+	mc->no_space = mc->err ? 0 : err;
 	pthread_cond_broadcast(&mc->wrote);
 	if (changed && mc->space_changed)
 		tell_space(mc, err);
-	return mc->error;
+	return mc->err;
 }
 
 static void *run(void *arg)
@@ -133,10 +133,10 @@ static int flush(struct wal_meta_coordinator *mc)
 
 	mc->dirty = mc->urgent = true;
 	pthread_cond_signal(&mc->wake);
-	while (!mc->error && !mc->stop && mc->tried < mine)
+	while (!mc->err && !mc->stop && mc->tried < mine)
 		pthread_cond_wait(&mc->wrote, &mc->lock);
-	if (mc->error || mc->written >= mine)
-		return mc->error;
+	if (mc->err || mc->written >= mine)
+		return mc->err;
 	return mc->tried >= mine && mc->no_space ? mc->no_space : -EIO;
 }
 
@@ -157,7 +157,7 @@ int wal_meta_coordinator_set_first(struct wal_meta_coordinator *mc, uint32_t fir
 	pthread_mutex_lock(&mc->lock);
 	if (mc->meta.first_segment < first_segment)
 		mc->meta.first_segment = first_segment;
-	err = mc->first_written < first_segment ? flush(mc) : mc->error;
+	err = mc->first_written < first_segment ? flush(mc) : mc->err;
 	pthread_mutex_unlock(&mc->lock);
 	return err;
 }
@@ -180,7 +180,7 @@ int wal_meta_coordinator_stop(struct wal_meta_coordinator *mc, bool clean, bool 
 	 * what was promised since the last write would be below no D. A failed write of
 	 * wal.meta itself is not tried again.
 	 */
-	err = mc->error;
+	err = mc->err;
 	if (!skip_write && !err) {
 		mc->meta.clean = clean;
 		err = wal_meta_store_write(&mc->store, &mc->meta);

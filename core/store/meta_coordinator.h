@@ -17,8 +17,8 @@ struct wal_meta_coordinator {
 	pthread_t thread;
 	bool running;
 	/* In the thread: an error that ends it; no space (error < 0), and space again (0). */
-	void (*failed)(void *ctx, int error);
-	void (*space_changed)(void *ctx, int error);
+	void (*failed)(void *ctx, int err);
+	void (*space_changed)(void *ctx, int err);
 	void *ctx;
 
 	pthread_mutex_t lock;
@@ -31,7 +31,7 @@ struct wal_meta_coordinator {
 	uint64_t written;	/* and done */
 	uint64_t tried;		/* or tried, without space */
 	int no_space;		/* what the last one found; 0: it was written */
-	int error;		/* of the write that ended the thread */
+	int err;		/* of the write that ended the thread */
 	uint32_t first_written; /* what the last write said of meta.first_segment */
 	bool stop;
 	struct wal_telemetry *telemetry;

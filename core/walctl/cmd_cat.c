@@ -37,9 +37,9 @@ static bool put_event(const struct cat *cat, const struct wal_event *event, bool
 	return !output_failed();
 }
 
-static void report(struct cat *cat, const char *file, int error, const struct wal_fault *fault)
+static void report(struct cat *cat, const char *file, int err, const struct wal_fault *fault)
 {
-	cat->worst = worse(cat->worst, complain_segment(file, error, fault));
+	cat->worst = worse(cat->worst, complain_segment(file, err, fault));
 }
 
 /* Of missing events only those that are wanted. */
@@ -129,7 +129,7 @@ static int first_event(struct cat *cat, const struct source *source, struct wal_
 }
 
 /* Reports what is wrong. Return: whether there is anything after it. */
-static bool pass_damage(struct cat *cat, const struct source *source, int error)
+static bool pass_damage(struct cat *cat, const struct source *source, int err)
 {
 	const struct wal_segment_info *info = source->info;
 	const struct wal_fault *fault = wal_segment_reader_fault(source->reader);
@@ -139,9 +139,9 @@ static bool pass_damage(struct cat *cat, const struct source *source, int error)
 			     info->fault.offset == fault->offset)); /* at the start */
 
 	if (!said)
-		report(cat, source->file, error, fault);
+		report(cat, source->file, err, fault);
 	if (cat->damaged)
-		return status_of(error) == STATUS_DAMAGED;
+		return status_of(err) == STATUS_DAMAGED;
 	return !cut && wal_segment_reader_skip_block(source->reader);
 }
 

@@ -104,12 +104,12 @@ static json_t *load(const char *file)
 {
 	FILE *stream = fopen(file, "re");
 	json_t *status = stream ? json_loadf(stream, 0, NULL) : NULL;
-	int error = !stream || ferror(stream) ? errno : 0;
+	int err = !stream || ferror(stream) ? errno : 0;
 
 	if (stream)
 		fclose(stream);
-	if (error) {
-		complain_errno(file, error);
+	if (err) {
+		complain_errno(file, err);
 	} else if (json_is_string(json_object_get(status, "state"))) {
 		return status;
 	} else {

@@ -92,10 +92,10 @@ void complain(const char *file, const char *format, ...)
 	fputc('\n', stderr);
 }
 
-void complain_errno(const char *file, int error)
+void complain_errno(const char *file, int err)
 {
 	static const struct {
-		int error;
+		int err;
 		const char *way_out;
 	} hints[] = {
 		{EACCES, "; run walctl as the store's owner or as root"},
@@ -109,24 +109,23 @@ void complain_errno(const char *file, int error)
 	const char *way_out = "";
 
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-		if (hints[i].error == error)
+		if (hints[i].err == err)
 			way_out = hints[i].way_out;
-	complain(file, "%s%s", strerror(error), way_out);
+	complain(file, "%s%s", strerror(err), way_out);
 }
 
 /* Bytes that are wrong, or that the disk does not give back, are damage. */
-enum status status_of(int error)
+enum status status_of(int err)
 {
-	return error == -EBADMSG || error == -EUCLEAN || error == -EIO ? STATUS_DAMAGED
-								       : STATUS_TROUBLE;
+	return err == -EBADMSG || err == -EUCLEAN || err == -EIO ? STATUS_DAMAGED : STATUS_TROUBLE;
 }
 
-enum status complain_segment(const char *file, int error, const struct wal_fault *fault)
+enum status complain_segment(const char *file, int err, const struct wal_fault *fault)
 {
-	enum status status = status_of(error);
+	enum status status = status_of(err);
 
 	if (status == STATUS_TROUBLE || fault->kind == WAL_FAULT_NONE) {
-		complain_errno(file, -error);
+		complain_errno(file, -err);
 		return status;
 	}
 	complain_start(NULL);

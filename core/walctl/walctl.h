@@ -34,7 +34,7 @@ extern const struct command command_status;
 /* Whichever is worse. */
 enum status worse(enum status a, enum status b);
 /* What a negative errno of reading a segment means. */
-enum status status_of(int error);
+enum status status_of(int err);
 
 /* Writes text; what is not printable (a newline in a file name, ...) is escaped. */
 void put_text(FILE *stream, const char *text);
@@ -44,9 +44,9 @@ void put_fault(FILE *stream, const char *file, const struct wal_fault *fault);
 /* "walctl: FILE: ..." on stderr, after all that stdout was given. */
 void complain(const char *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same for an errno (positive), with the way out where one is known. */
-void complain_errno(const char *file, int error);
+void complain_errno(const char *file, int err);
 /* For a failed call on a segment (negative errno). Return: the status that it means. */
-enum status complain_segment(const char *file, int error, const struct wal_fault *fault);
+enum status complain_segment(const char *file, int err, const struct wal_fault *fault);
 /* "walctl COMMAND: ..." and where the help is. Return: STATUS_TROUBLE. */
 enum status complain_usage(const struct command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -637,7 +637,7 @@ int wal_log_hold(struct wal_log *log, struct wal_hold *hold, size_t size);
 
 /* One request to make everything appended before it durable. */
 struct wal_sync {
-	void (*done)(struct wal_sync *sync, int error); /* in the thread that commits */
+	void (*done)(struct wal_sync *sync, int err); /* in the thread that commits */
 	/*
 	 * It answers for an append that was done: that must not be tried again, so -ENOSPC and
 	 * -EDQUOT, which say so, become -EIO.
