@@ -153,6 +153,7 @@ fixture = $(foreach test,$(2),$(eval EXTRA_$(test) += tests/fixture_$(1).c))
 $(call fixture,log,$(filter test_log test_log_%,$(TEST_SRC:tests/%.c=%)))
 $(call fixture,segment_writer,$(addprefix test_segment_,begin pages seal settle writer))
 $(call fixture,recovery,test_recovery test_recovery_cut test_recovery_edges)
+$(call fixture,verify,$(addprefix test_verify_,faults segment states store))
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call object,$(CORE_SRC))
