@@ -201,7 +201,7 @@ END_TEST
 static Suite *recovery_cut_suite(void)
 {
 	Suite *suite = suite_create("recovery_cut");
-	TCase *t = test_case(suite, "cut", 60);
+	TCase *t = test_case(suite, "cut", 120);
 	const int rows = (int)state_count;
 
 	tcase_add_checked_fixture(t, recovery_begin, recovery_end);
