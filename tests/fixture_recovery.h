@@ -19,13 +19,9 @@ extern const struct state *recovery_state; /* of which the store is */
 extern bool recovery_disk_is_bad;
 extern int recovery_meta_error; /* opening wal.meta fails with this */
 
-/* Of every event: ck_assert_msg() would write to Check's file each time that it holds. */
 #define ck_state(condition, format, ...) \
-	do { \
-		if (!(condition)) \
-			ck_abort_msg("%s, %s: " format, recovery_state->row, recovery_state->name, \
-				     __VA_ARGS__); \
-	} while (0)
+	ck_holds(condition, "%s, %s: " format, recovery_state->row, recovery_state->name, \
+		 __VA_ARGS__)
 
 /* The fixture: calls are counted and can be cut; syncs are left out. */
 void recovery_begin(void);

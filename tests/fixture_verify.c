@@ -73,7 +73,8 @@ void verify_segment_file(void)
 {
 	forget_reported();
 	ck_ok(wal_verify_segment(test_dirfd(), SEGMENT, 1, &verify_reporting, &verify_result));
-	ck_assert_uint_eq(verify_result.faults, verify_reported.count);
+	ck_holds(verify_result.faults == verify_reported.count, "%llu faults, %zu reported",
+		 (unsigned long long)verify_result.faults, verify_reported.count);
 }
 
 void verify_segment_image(void)
@@ -84,7 +85,7 @@ void verify_segment_image(void)
 
 uint64_t verify_event_offset(size_t n)
 {
-	ck_assert_uint_lt(n, 134);
+	ck_holds(n < 134, "there is no event %zu", n);
 	return event_offsets[n];
 }
 

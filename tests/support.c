@@ -173,7 +173,7 @@ static int open_or_fail(const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC, 0600);
 
-	ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+	ck_holds(fd >= 0, "%s: %s", path, strerror(errno));
 	return fd;
 }
 
@@ -181,7 +181,7 @@ static struct stat stat_or_fail(const char *path)
 {
 	struct stat st;
 
-	ck_assert_msg(lstat(path, &st) == 0, "%s: %s", path, strerror(errno));
+	ck_holds(lstat(path, &st) == 0, "%s: %s", path, strerror(errno));
 	return st;
 }
 
@@ -191,11 +191,12 @@ struct bytes file_read(const char *path)
 	struct stat st;
 	struct bytes bytes;
 
-	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_holds(fstat(fd, &st) == 0, "%s: %s", path, strerror(errno));
 	bytes.size = (size_t)st.st_size;
 	bytes.data = malloc(bytes.size + 1);
-	ck_assert_ptr_nonnull(bytes.data);
-	ck_assert_int_eq(wal_pread_full(fd, bytes.data, bytes.size, 0), (long)bytes.size);
+	ck_holds(bytes.data, "%s: no memory", path);
+	ck_holds(wal_pread_full(fd, bytes.data, bytes.size, 0) == (long)bytes.size,
+		 "%s: not read whole", path);
 	close(fd);
 	return bytes;
 }
@@ -218,7 +219,8 @@ void file_patch(const char *path, uint64_t offset, const void *data, size_t size
 	int fd = open_or_fail(path, O_WRONLY | O_CREAT);
 
 	if (size > 0)
-		ck_assert_int_eq(pwrite(fd, data, size, (off_t)offset), (long)size);
+		ck_holds(pwrite(fd, data, size, (off_t)offset) == (long)size, "%s: %s", path,
+			 strerror(errno));
 	close(fd);
 }
 
@@ -227,9 +229,9 @@ void file_flip(const char *path, uint64_t offset, uint8_t mask)
 	int fd = open_or_fail(path, O_RDWR);
 	uint8_t byte;
 
-	ck_assert_int_eq(pread(fd, &byte, 1, (off_t)offset), 1);
+	ck_holds(pread(fd, &byte, 1, (off_t)offset) == 1, "%s: %s", path, strerror(errno));
 	byte ^= mask;
-	ck_assert_int_eq(pwrite(fd, &byte, 1, (off_t)offset), 1);
+	ck_holds(pwrite(fd, &byte, 1, (off_t)offset) == 1, "%s: %s", path, strerror(errno));
 	close(fd);
 }
 
@@ -301,7 +303,7 @@ void list_dir(const char *path, struct listing *listing)
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		ck_assert_uint_lt(listing->count++, 64);
+		ck_holds(listing->count++ < 64, "%s: more than 64 files", path);
 		snprintf(file->name, sizeof(file->name), "%s", entry->d_name);
 		snprintf(full, sizeof(full), "%s/%s", path, entry->d_name);
 		st = stat_or_fail(full);

@@ -167,19 +167,27 @@ ssize_t log_put(struct test_log_handle *handle, const char *text);
 /* "event ID\n" until id last is there; fails the test if one fails. */
 void log_put_lines(struct test_log_handle *handle, uint64_t first, uint64_t last);
 
+/*
+ * ck_assert_msg() for what a test does thousands of times: Check's own writes the place to a
+ * file each time that it holds, so that a crash can be located.
+ */
+#define ck_holds(condition, ...) \
+	do { \
+		if (!(condition)) \
+			ck_abort_msg(__VA_ARGS__); \
+	} while (0)
 #define ck_ok(expr) \
 	do { \
 		long ck_ok_result = (long)(expr); \
-		ck_assert_msg(ck_ok_result == 0, "%s: %ld (%s)", #expr, ck_ok_result, \
-			      strerror((int)-ck_ok_result)); \
+		ck_holds(ck_ok_result == 0, "%s: %ld (%s)", #expr, ck_ok_result, \
+			 strerror((int)-ck_ok_result)); \
 	} while (0)
 #define ck_fails(expr, expected) \
 	do { \
 		long ck_fails_result = (long)(expr); \
-		ck_assert_msg(ck_fails_result == (expected), "%s: %ld (%s), not %s", #expr, \
-			      ck_fails_result, \
-			      ck_fails_result < 0 ? strerror((int)-ck_fails_result) : "ok", \
-			      #expected); \
+		ck_holds(ck_fails_result == (expected), "%s: %ld (%s), not %s", #expr, \
+			 ck_fails_result, \
+			 ck_fails_result < 0 ? strerror((int)-ck_fails_result) : "ok", #expected); \
 	} while (0)
 #define ck_kind(actual, expected) \
 	ck_assert_msg((actual) == (expected), "%s: %s, not %s", #actual, \

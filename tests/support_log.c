@@ -88,6 +88,6 @@ void log_put_lines(struct test_log_handle *handle, uint64_t first, uint64_t last
 
 		snprintf(line, sizeof(line), "event %llu\n", (unsigned long long)id);
 		n = log_put(handle, line);
-		ck_assert_msg(n == 1, "append of event %llu: %zd", (unsigned long long)id, n);
+		ck_holds(n == 1, "append of event %llu: %zd", (unsigned long long)id, n);
 	}
 }

@@ -226,17 +226,17 @@ START_TEST(every_flipped_bit_of_a_sealed_segment_is_found_and_named)
 			file_flip(test_path(SEGMENT), byte, (uint8_t)(1u << bit));
 			verify_segment_file();
 			file_flip(test_path(SEGMENT), byte, (uint8_t)(1u << bit));
-			ck_assert_msg(verify_reported.count > 0, "byte %#llx bit %u: not found",
-				      (unsigned long long)byte, bit);
-			ck_assert_msg(kind_fits(byte, verify_reported.faults[0].kind),
-				      "byte %#llx bit %u: %s", (unsigned long long)byte, bit,
-				      wal_fault_kind_name(verify_reported.faults[0].kind));
+			ck_holds(verify_reported.count > 0, "byte %#llx bit %u: not found",
+				 (unsigned long long)byte, bit);
+			ck_holds(kind_fits(byte, verify_reported.faults[0].kind),
+				 "byte %#llx bit %u: %s", (unsigned long long)byte, bit,
+				 wal_fault_kind_name(verify_reported.faults[0].kind));
 			for (size_t i = 0; i < verify_reported.count; i++)
-				ck_assert_msg(verify_reported.faults[i].block == block_of(byte),
-					      "byte %#llx bit %u: %s in block %u",
-					      (unsigned long long)byte, bit,
-					      wal_fault_kind_name(verify_reported.faults[i].kind),
-					      verify_reported.faults[i].block);
+				ck_holds(verify_reported.faults[i].block == block_of(byte),
+					 "byte %#llx bit %u: %s in block %u",
+					 (unsigned long long)byte, bit,
+					 wal_fault_kind_name(verify_reported.faults[i].kind),
+					 verify_reported.faults[i].block);
 		}
 	}
 }
@@ -248,8 +248,8 @@ static void assert_neighbours(const struct oracle_segment *truth, uint64_t byte)
 	struct wal_segment_reader *reader;
 	struct wal_event event;
 
-	ck_assert_msg(test_reader_open(SEGMENT, 1, &reader, NULL) == 0, "byte %#llx: not opened",
-		      (unsigned long long)byte);
+	ck_holds(test_reader_open(SEGMENT, 1, &reader, NULL) == 0, "byte %#llx: not opened",
+		 (unsigned long long)byte);
 	for (size_t i = 0; i < truth->event_count; i++) {
 		const struct oracle_event *expected = &truth->events[i];
 		int found = wal_segment_reader_seek_event(reader, expected->id);
@@ -257,15 +257,14 @@ static void assert_neighbours(const struct oracle_segment *truth, uint64_t byte)
 		if (found == 0)
 			found = wal_segment_reader_next(reader, &event);
 		if (expected->block == block_of(byte)) {
-			ck_assert_msg(found < 0, "byte %#llx: event %llu is handed out",
-				      (unsigned long long)byte, (unsigned long long)expected->id);
+			ck_holds(found < 0, "byte %#llx: event %llu is handed out",
+				 (unsigned long long)byte, (unsigned long long)expected->id);
 			continue;
 		}
-		ck_assert_msg(found == 1 && event.id == expected->id &&
-				      event.size == expected->size &&
-				      memcmp(event.payload, expected->payload, event.size) == 0,
-			      "byte %#llx: event %llu: %d", (unsigned long long)byte,
-			      (unsigned long long)expected->id, found);
+		ck_holds(found == 1 && event.id == expected->id && event.size == expected->size &&
+				 memcmp(event.payload, expected->payload, event.size) == 0,
+			 "byte %#llx: event %llu: %d", (unsigned long long)byte,
+			 (unsigned long long)expected->id, found);
 	}
 	wal_segment_reader_close(reader);
 }
@@ -340,13 +339,13 @@ START_TEST(library_and_oracle_agree_on_what_is_valid)
 		mutate(&seed, original);
 		oracle_decode(verify_image.bytes, verify_image.size, 1, &segment);
 		verify_segment_image();
-		ck_assert_msg((segment.fault == WAL_FAULT_NONE) == (verify_result.faults == 0),
-			      "seed %d round %d: the oracle says %s (offset %#llx), the library %s "
-			      "(offset %#llx)",
-			      _i, round, wal_fault_kind_name(segment.fault),
-			      (unsigned long long)segment.fault_offset,
-			      wal_fault_kind_name(verify_result.first.kind),
-			      (unsigned long long)verify_result.first.offset);
+		ck_holds((segment.fault == WAL_FAULT_NONE) == (verify_result.faults == 0),
+			 "seed %d round %d: the oracle says %s (offset %#llx), the library %s "
+			 "(offset %#llx)",
+			 _i, round, wal_fault_kind_name(segment.fault),
+			 (unsigned long long)segment.fault_offset,
+			 wal_fault_kind_name(verify_result.first.kind),
+			 (unsigned long long)verify_result.first.offset);
 		invalid += segment.fault != WAL_FAULT_NONE;
 		oracle_segment_free(&segment);
 		memcpy(verify_image.bytes, original, verify_image.size);
