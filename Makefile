@@ -327,6 +327,16 @@ check-layers: all ## core is free of FUSE and prints nothing; fs and walctl use 
 format: ## format the sources with clang-format 14
 	$(Q)scripts/format
 
+# What "make -n" says that it would compile: no other program is needed.
+.PHONY: compile_commands.json
+compile_commands.json: ## how each source is compiled, for clangd and other tools
+	@mkdir -p $(BUILD)
+	$(Q)$(MAKE) --no-print-directory -Bn V=1 all tests fuzz | awk -v directory='$(CURDIR)' '\
+	    / -c -o / && !seen[$$NF]++ { file = $$NF; gsub(/["\\]/, "\\\\&"); \
+		printf "%s{\"directory\": \"%s\", \"file\": \"%s\", \"command\": \"%s\"}", \
+		    count++ ? ",\n" : "[\n", directory, file, $$0 } \
+	    END { if (!count) exit 1; print "\n]" }' >$(BUILD)/$@ && mv $(BUILD)/$@ $@
+
 .PHONY: lint
 lint: ## shellcheck, cppcheck, manual pages and plain rules of style
 	$(Q)scripts/lint
@@ -400,7 +410,8 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n '/^# Knobs/,/^# Changed/{/^# Changed/d;s/^# \{0,1\}//;p;}' Makefile
 	@echo 'Targets:'; echo
-	@awk -F '## ' '/^[a-z-]+:.*## / { split($$1, name, ":"); printf "  %-16s %s\n", name[1], $$2 }' Makefile
+	@awk -F '## ' '/^[a-z_.-]+:.*## / { split($$1, name, ":"); \
+	    printf "  %-21s %s\n", name[1], $$2 }' Makefile
 
 -include $(CORE_OBJ:.o=.d) $(WALCTL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TEST_OBJ:.o=.d) \
 	$(SUPPORT_OBJ:.o=.d) $(FIXTURE_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) \
