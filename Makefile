@@ -337,8 +337,21 @@ compile_commands.json: ## how each source is compiled, for clangd and other tool
 		    count++ ? ",\n" : "[\n", directory, file, $$0 } \
 	    END { if (!count) exit 1; print "\n]" }' >$(BUILD)/$@ && mv $(BUILD)/$@ $@
 
+# Each source once, and again when it, any header or a check has changed.
+HEADERS := $(wildcard include/walfs/*.h core/*/*.h fs/*.h tests/*.h tests/*/*.h)
+TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(CORE_SRC) $(WALCTL_SRC) $(FS_SRC) $(TEST_SRC) \
+	$(FUZZ_SRC) $(SUPPORT_SRC) $(HELPER_SRC) $(BENCH_SRC) $(BENCH_SHARED) \
+	$(wildcard tests/crash/*.c tests/storm/*.c tests/corpus/*.c))
+
+$(TIDY): $(BUILD)/tidy/%.ok: %.c $(HEADERS) .clang-tidy tests/.clang-tidy | compile_commands.json
+	@mkdir -p $(@D)
+	$(Q)clang-tidy -p . --quiet $< && touch $@
+
+.PHONY: tidy
+tidy: $(TIDY) ## clang-tidy, with the checks of .clang-tidy
+
 .PHONY: lint
-lint: ## shellcheck, cppcheck, manual pages and plain rules of style
+lint: ## shellcheck, cppcheck, clang-tidy, manual pages and plain rules of style
 	$(Q)scripts/lint
 
 .PHONY: check

@@ -40,7 +40,7 @@ static void open_standard_fds(void)
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDWR); /* NOLINT(android-cloexec-open): as those are */
 	while (fd >= 0 && fd <= 2);
 	if (fd > 2)
 		close(fd);

@@ -14,7 +14,7 @@
 void walfs_say(enum wal_notice_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* wal_notice_fn. Any thread. */
-void walfs_notice(void *ctx, enum wal_notice_level level, const char *text);
+void walfs_notice(void *ctx, enum wal_notice_level level, const char *said);
 
 /* A message, and when it was given. */
 struct walfs_said {

@@ -74,7 +74,7 @@ static bool make_room_for_block(struct wal_log_entry *entry, uint32_t block)
 
 	if (told && had >= need)
 		return true;
-	told = realloc(told, sizeof(*told) + need);
+	told = realloc(entry->told, sizeof(*told) + need);
 	if (!told)
 		return false;
 	if (!entry->told)

@@ -27,7 +27,7 @@ struct wal_fed_block {
  * Return: 0 or -ENOMEM.
  */
 int wal_block_feed_start(const struct wal_segment_reader *reader, unsigned threads,
-			 struct wal_block_feed **feed);
+			 struct wal_block_feed **started);
 /* The next block, at most block_count times. It is checked here if no thread got to it. */
 const struct wal_fed_block *wal_block_feed_next(struct wal_block_feed *feed);
 /* Ends the threads, wherever they are. NULL is nothing. */

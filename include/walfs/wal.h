@@ -573,7 +573,7 @@ struct wal_log_options {
  * Return: 0; -EBUSY, -ENOTEMPTY, -EPROTONOSUPPORT, -EINVAL, -EROFS, -ENOSPC
  * (only for a new store), -EIO, -ENOMEM. On error the text says what to do.
  */
-int wal_log_open(const struct wal_log_options *options, struct wal_log **log,
+int wal_log_open(const struct wal_log_options *options, struct wal_log **result,
 		 struct wal_error *error);
 
 /*
