@@ -365,7 +365,19 @@ FUZZ_COMPILE = $(CLANG) $(DIALECT) $(INCLUDES) $(CPPFLAGS) $(WARNINGS) -O1 -g -p
 	-fsanitize=fuzzer-no-link $(FUZZ_SANITIZER)
 
 .PHONY: fuzz
-fuzz: $(FUZZERS) ## the fuzz programs, not run (needs clang)
+fuzz: $(FUZZERS) $(BUILD)/fuzz/seeds ## the fuzz programs, not run, and their seeds (needs clang)
+
+# Each state of the decision table, as what the fuzz programs begin with.
+SEEDS_OBJ := $(call object,tests/corpus/state_seeds.c)
+$(SEEDS_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS)
+$(SEEDS_OBJ): | need-check
+$(BUILD)/tests/state_seeds: $(SEEDS_OBJ) $(SUPPORT_OBJ) $(LIBWAL) $(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call link,-pthread $(CHECK_LIBS) $(XXHASH_LIBS))
+
+$(BUILD)/fuzz/seeds: $(BUILD)/tests/state_seeds
+	$(Q)rm -rf $@ && mkdir -p $@/fuzz_recovery $@/fuzz_segment
+	$(call say,SEEDS,$@)$< $@ >$@/log || { cat $@/log; rm -rf $@; exit 1; }
 
 $(BUILD)/fuzz/obj/%.o: %.c $(BUILD)/flags Makefile
 	@mkdir -p $(@D)
@@ -428,4 +440,4 @@ help: ## this list
 
 -include $(CORE_OBJ:.o=.d) $(WALCTL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TEST_OBJ:.o=.d) \
 	$(SUPPORT_OBJ:.o=.d) $(FIXTURE_OBJ:.o=.d) $(HELPER_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) \
-	$(CRASH_OBJ:.o=.d) $(STORM_OBJ:.o=.d)
+	$(CRASH_OBJ:.o=.d) $(STORM_OBJ:.o=.d) $(SEEDS_OBJ:.o=.d)
