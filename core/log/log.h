@@ -121,8 +121,9 @@ struct wal_maintainer {
 	pthread_t thread;
 	bool running;
 	bool stop;
-	bool retaining;	    /* there is more to be removed */
-	bool left_unsealed; /* at the end, for lack of space */
+	bool retaining;			/* there is more to be removed */
+	bool left_unsealed;		/* at the end, for lack of space */
+	struct wal_segment_info sealed; /* the last one; the thread's own */
 };
 
 /* Group commit: committer.c. */

@@ -88,6 +88,30 @@ static void seal_later(struct wal_log *log, uint32_t index, int err)
 	wal_closed_answer(log);
 }
 
+static uint32_t next_time_run(const struct wal_segment_info *before,
+			      const struct wal_segment_info *info)
+{
+	if (before->index + 1 != info->index || before->created_ns > info->created_ns ||
+	    before->closed_ns > info->closed_ns || before->time_run == 0)
+		return 1;
+	return before->time_run < WAL_TIME_RUN_MAX ? before->time_run + 1 : WAL_TIME_RUN_MAX;
+}
+
+/* Who looks for a time searches where times are in order, and reads each segment elsewhere. */
+static void count_time_run(struct wal_log *log, struct wal_closed *closed)
+{
+	struct wal_segment_info *sealed = &log->maintainer.sealed;
+	uint32_t run;
+
+	if (sealed->index + 1 != closed->info.index &&
+	    wal_log_segment_info(log, closed->info.index - 1, sealed))
+		*sealed = (struct wal_segment_info){0};
+	run = next_time_run(sealed, &closed->info);
+	*sealed = closed->info;
+	sealed->time_run = run;
+	wal_segment_writer_set_time_run(&closed->writer, run);
+}
+
 /* Lock held, dropped while the disk works. */
 static void seal_oldest(struct wal_log *log)
 {
@@ -100,6 +124,7 @@ static void seal_oldest(struct wal_log *log)
 	wal_closed_leave(log, index);
 	q->urgent = false;
 	pthread_mutex_unlock(&log->lock);
+	count_time_run(log, closed);
 	err = wal_segment_writer_seal(&closed->writer, closed->closed_ns);
 	pthread_mutex_lock(&log->lock);
 	q->tried++;

@@ -16,6 +16,7 @@ void wal_segment_info_from_header(struct wal_segment_reader *r)
 	info->prev_chain = r->header.prev_chain;
 	info->header_checksum = r->header.checksum;
 	info->sealed_by_recovery = r->header.compat & WAL_COMPAT_SEALED_BY_RECOVERY;
+	info->time_run = r->header.compat >> WAL_COMPAT_TIME_RUN_SHIFT;
 	info->event_count = r->header.event_count;
 	info->last_event = info->first_event + info->event_count - 1;
 	info->block_count = r->header.block_count;

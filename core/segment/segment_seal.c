@@ -94,6 +94,11 @@ void wal_segment_writer_go_on(struct wal_segment_writer *w)
 	w->finished = false;
 }
 
+void wal_segment_writer_set_time_run(struct wal_segment_writer *w, uint32_t time_run)
+{
+	w->header.compat = time_run << WAL_COMPAT_TIME_RUN_SHIFT;
+}
+
 int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns)
 {
 	int err;

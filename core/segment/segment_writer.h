@@ -170,6 +170,8 @@ int wal_segment_writer_flush(struct wal_segment_writer *w, bool sync);
  * Return: 0; -ENOSPC, -EDQUOT; -EIO ...
  */
 int wal_segment_writer_seal(struct wal_segment_writer *w, uint64_t closed_ns);
+/* What the seal says of the times (FORMAT.md, 3.2); before it. */
+void wal_segment_writer_set_time_run(struct wal_segment_writer *w, uint32_t time_run);
 
 /*
  * Ends the writer and leaves the segment active. One that never got its final

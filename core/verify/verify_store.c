@@ -38,6 +38,8 @@ struct store_check {
 	uint32_t index;
 	uint64_t chain;
 	uint64_t next_event;
+	uint64_t created_ns;
+	uint64_t closed_ns;
 	bool ends_unsealed; /* it is not sealed, and nothing was found wrong in it */
 	uint64_t end;	    /* its file's, or of its last event if it is not sealed */
 
@@ -157,6 +159,19 @@ static void check_link(struct store_check *c, const struct wal_segment_info *inf
 		       c->next_event);
 }
 
+/* Who looks for a time passes over segments because of it. */
+static void check_time_run(struct store_check *c, const struct wal_segment_info *info)
+{
+	if (info->time_run < 2 || !c->known || info->index != c->index + 1)
+		return;
+	if (info->created_ns < c->created_ns || info->closed_ns < c->closed_ns)
+		report(c, WAL_FAULT_SEQUENCE,
+		       in_segment(info->index,
+				  WAL_SEAL_HEADER_OFFSET +
+					  offsetof(struct wal_disk_segment_header, compat)),
+		       "%s", "says that its times are in order with those of the segment before");
+}
+
 /* R37: segments are sealed in order. Return: whether that was kept. */
 static bool check_order(struct store_check *c, const struct place *place)
 {
@@ -176,6 +191,8 @@ static void remember(struct store_check *c, const struct place *place, uint64_t 
 	c->known = check_order(c, place) && info->state != WAL_DAMAGED;
 	c->index = info->index;
 	c->next_event = info->last_event + 1;
+	c->created_ns = info->created_ns;
+	c->closed_ns = info->closed_ns;
 	c->chain = place->chain;
 	c->end = place->tail ? place->tail->offset : info->file_bytes;
 	if (c->known && c->next_event > c->given)
@@ -264,6 +281,7 @@ static int check_opened(struct store_check *c, struct wal_segment_reader *r, con
 
 	check_log(c, &r->info);
 	check_link(c, &r->info);
+	check_time_run(c, &r->info);
 	before = c->result->faults;
 	err = wal_verify_reader(r, name, c->options, c->result, &c->progress);
 	place.chain = r->info.chain;

@@ -48,6 +48,8 @@ typedef struct {
 #define WAL_STATE_SEALED 2u
 /* Compatible features: a reader that does not know one may ignore it. */
 #define WAL_COMPAT_SEALED_BY_RECOVERY 0x00000001u
+#define WAL_COMPAT_TIME_RUN_SHIFT 8u /* bits 8 to 31 */
+#define WAL_TIME_RUN_MAX 0x00ffffffu
 
 struct wal_disk_segment_header {
 	uint8_t magic[4];

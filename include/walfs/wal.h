@@ -208,6 +208,11 @@ struct wal_segment_info {
 	uint32_t recovery;    /* WAL_RECOVERY_* bits of the first record */
 	uint64_t dropped_bytes;
 	bool sealed_by_recovery;
+	/*
+	 * So many segments up to this one, with it, have created_ns and closed_ns in order, and
+	 * their events within these; 0: not known. (It stops growing at 2^24 - 1.)
+	 */
+	uint32_t time_run;
 	struct wal_framing framing;
 	struct wal_fault fault; /* why damaged; kind NONE otherwise */
 };
