@@ -133,7 +133,7 @@ static void shrink(struct walfs_frame *frame)
 
 /*
  * Return: how many bytes of data end the record that has `before` bytes already;
- * 0 if they do not end it. flags tells how it ends.
+ * 0 if they do not end it. flags says how it ends.
  */
 static size_t next_cut(const struct walfs_frame *frame, size_t before, const uint8_t *data,
 		       size_t size, uint32_t *flags)
@@ -151,7 +151,7 @@ static size_t next_cut(const struct walfs_frame *frame, size_t before, const uin
 	return size >= room ? room : 0;
 }
 
-/* Appends the held bytes and `size` more, which are behind them in the buffer. */
+/* Appends the held bytes and `size` more, which follow them in the buffer. */
 static int append_held(struct walfs_frame *frame, struct wal_log *log, size_t size, uint32_t flags)
 {
 	struct wal_record record = {
@@ -215,7 +215,7 @@ static ssize_t append_whole(struct walfs_frame *frame, struct wal_log *log, cons
 	return (ssize_t)bytes;
 }
 
-/* Holds data behind what is held, or appends it all as unfinished. */
+/* Holds data after what is held, or appends it all as unfinished. */
 static int keep_rest(struct walfs_frame *frame, struct wal_log *log, const uint8_t *data,
 		     size_t size, bool finish)
 {

@@ -2,7 +2,7 @@
 /* What the connection can do. */
 #include "walfs.h"
 
-/* A RELEASE waits behind background reads if there are this many of them. */
+/* A RELEASE waits for background reads if there are this many of them. */
 #define MAX_BACKGROUND 4096
 
 void walfs_init(void *userdata, struct fuse_conn_info *conn)

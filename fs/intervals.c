@@ -37,7 +37,7 @@ static void update(struct walfs_interval *node)
 		node->reach = node->right->reach;
 }
 
-/* Cuts a tree into what is before the node and what is behind it. */
+/* Cuts a tree into what is before the node and what is after it. */
 static void split(const struct walfs_intervals *set, struct walfs_interval *tree,
 		  const struct walfs_interval *at, struct walfs_interval **before,
 		  struct walfs_interval **behind)

@@ -85,7 +85,7 @@ static bool wait_for_request(struct walfs *fs)
 	return poll(fds, 2, -1) > 0 && fds[1].revents && take_signal(fs);
 }
 
-/* Tells the processor that this is a loop that waits. */
+/* A hint to the processor that this is a loop that waits. */
 static void relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -147,7 +147,7 @@ static void commit(struct walfs *fs)
 	pthread_mutex_lock(&fs->reading);
 }
 
-/* Reads and handles a request, or waits for one. Return: whether it is over; error tells why. */
+/* Reads and handles a request, or waits for one. Return: whether it is over; error says why. */
 static bool turn(struct walfs *fs, struct fuse_buf *buffer, int *err)
 {
 	int got = fuse_session_receive_buf(fs->session, buffer);

@@ -103,7 +103,7 @@ static ssize_t read_checked(struct walfs_handle *handle, void *buffer, size_t si
 		size = (size_t)(total - offset);
 	if (got >= 0 && ((size_t)got >= size || (got && is_uncached(handle))))
 		return got;
-	/* Short in front of a bad block: asking there tells what it is. */
+	/* Short before a bad block: asking there says what it is. */
 	more = got < 0 ? got : read_at(handle, buffer, size - (size_t)got, offset + (uint64_t)got);
 	if (more >= 0)
 		return -EIO;

@@ -258,7 +258,7 @@ struct listing {
 /*
  * What a lookup would say of a finished segment. The others keep node 0, at which the
  * kernel asks when it wants to know: each lookup of `current` must be a new node, and
- * what cannot be looked at has an error to tell.
+ * what cannot be looked at has an error to report.
  */
 static void look_up(const struct listing *listing, fuse_ino_t ino, struct fuse_entry_param *entry)
 {

@@ -18,7 +18,7 @@ bool walfs_parse_number(const char *text, int base, uint64_t max, uint64_t *valu
 	return !errno && !*end && *value <= max;
 }
 
-/* A number with one of the units' letters behind it, or with none: then it counts ones. */
+/* A number followed by one of the units' letters, or with none: then it counts ones. */
 static bool parse_with_unit(const char *text, const struct walfs_unit *units, uint64_t max,
 			    uint64_t *value)
 {

@@ -265,7 +265,7 @@ struct walfs_checked {
 	pthread_mutex_t lock;		     /* protects all but the strand */
 	struct walfs_check_result **results; /* sorted by segment */
 	size_t count;
-	uint32_t reported_removed;  /* of a removed segment: the last damage told */
+	uint32_t reported_removed;  /* of a removed segment: the last damage reported */
 	struct walfs_strand strand; /* one check at a time */
 };
 

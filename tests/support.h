@@ -112,8 +112,6 @@ struct oracle_params test_params(void);
 struct oracle_params test_params_after(const struct oracle_image *image);
 /* "event ID\n" events up to and with id last. */
 void append_lines(struct oracle_image *image, uint64_t last);
-/* Whether decoded events are exactly those lines, and contiguous. */
-void assert_lines(const struct oracle_segment *segment, uint64_t first, uint64_t last);
 
 const char *store_segment_path(const char *store, uint32_t index);
 void store_put(const char *store, const struct oracle_image *image);

@@ -51,23 +51,6 @@ void append_lines(struct oracle_image *image, uint64_t last)
 	}
 }
 
-void assert_lines(const struct oracle_segment *segment, uint64_t first, uint64_t last)
-{
-	ck_assert_uint_eq(segment->first_event, first);
-	ck_assert_uint_eq(segment->next_event, last + 1);
-	ck_assert_uint_eq(segment->event_count, last + 1 - first);
-	for (size_t i = 0; i < segment->event_count; i++) {
-		const struct oracle_event *event = &segment->events[i];
-		char line[32];
-		int n = snprintf(line, sizeof(line), "event %llu\n",
-				 (unsigned long long)(first + i));
-
-		ck_assert_uint_eq(event->id, first + i);
-		ck_assert_uint_eq(event->size, (unsigned)n);
-		ck_assert_mem_eq(event->payload, line, (size_t)n);
-	}
-}
-
 const char *store_segment_path(const char *store, uint32_t index)
 {
 	static char paths[4][2 * TEST_PATH_MAX];

@@ -53,7 +53,7 @@ static bool is_sound(void)
 	ck_kind(wal_segment_header_decode((const void *)(image.bytes + 512), WAL_STATE_SEALED,
 					  &segment),
 		WAL_FAULT_NONE);
-	return wal_block_is_sound(image.bytes + BLOCK, &segment, 0, &sum);
+	return wal_block_sum_up(image.bytes + BLOCK, &segment, 0, &sum);
 }
 
 static void fix_event(uint32_t n)

@@ -69,7 +69,7 @@ static void answer(struct wal_log *log, struct wal_sync *sync, int err)
 
 /*
  * Lock held; dropped while the disk works. Meanwhile the maintainer may sync the
- * same segment, and it has the same descriptor, whose error is told once: to it
+ * same segment, and it has the same descriptor, whose error is reported once: to it
  * alone, perhaps. Then its word counts, not this one's.
  */
 static int sync_active(struct wal_log *log)

@@ -21,7 +21,7 @@
 
 /* What was read of a segment: info.c knows its inside. Its bad blocks: table.c does. */
 struct wal_known_info;
-struct wal_told_blocks;
+struct wal_reported_blocks;
 
 /*
  * A segment of the log, and what was read of it so far. There may be a hundred
@@ -35,10 +35,10 @@ struct wal_log_entry {
 	enum wal_fault_kind fault;
 	uint32_t fault_block;
 	uint64_t fault_offset;
-	char *fault_detail;	      /* may be NULL */
-	struct wal_told_blocks *told; /* NULL: none */
-	struct wal_known_info *info;  /* NULL: not read yet */
-	uint64_t bytes;		      /* of the file, once sized; 0: there is none, or an error */
+	char *fault_detail;		      /* may be NULL */
+	struct wal_reported_blocks *reported; /* NULL: none */
+	struct wal_known_info *info;	      /* NULL: not read yet */
+	uint64_t bytes; /* of the file, once sized; 0: there is none, or an error */
 };
 
 /*

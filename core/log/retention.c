@@ -283,7 +283,7 @@ static int unlink_segment(struct wal_log *log, uint32_t index)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* What keeps it there is told once, and tried again in a while: it may take an admin. */
+/* What keeps it there is reported once, and tried again in a while: it may take an admin. */
 static void note_failure(struct wal_log *log, uint32_t index, int err)
 {
 	struct wal_retention_failure *failure = &log->retention_failure;

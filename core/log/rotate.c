@@ -84,7 +84,7 @@ int wal_log_begin_segment(struct wal_log *log, const struct wal_beginning *begin
 	return 0;
 }
 
-/* Told once each way. */
+/* Reported once each way. */
 static void note_starting(struct wal_log *log, uint32_t segment, int err)
 {
 	if (err && !log->next.starting_error)
@@ -246,7 +246,7 @@ int wal_log_rotate_and_settle(struct wal_log *log)
 	return err;
 }
 
-/* What keeps it from rotating was told when it began: preparing, or starting a segment. */
+/* What keeps it from rotating was reported when it began: preparing, or starting a segment. */
 static bool can_rotate_at_once(struct wal_log *log)
 {
 	return !log->failed && log->writing && !log->writing_error &&

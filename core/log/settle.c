@@ -23,7 +23,7 @@ void wal_log_note_writing(struct wal_log *log, int err)
 	log->writing_error = err;
 }
 
-/* Return: 0, or what the callers of append() are told. */
+/* Return: 0, or what the callers of append() get. */
 static int note_result(struct wal_log *log, const char *what, int err)
 {
 	if (!err || wal_is_no_space(err))

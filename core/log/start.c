@@ -77,7 +77,7 @@ static void meta_failed(void *ctx, int err)
 	struct wal_log *log = ctx;
 
 	pthread_mutex_lock(&log->lock);
-	wal_log_fail(log, log->durable.segment, "writing wal.meta behind", err);
+	wal_log_fail(log, log->durable.segment, "writing wal.meta in the background", err);
 	pthread_mutex_unlock(&log->lock);
 }
 
@@ -385,7 +385,7 @@ static int plan_and_go_on(struct wal_log *log)
 	if (!may_have_space(log))
 		return -ENOSPC;
 	wal_log_init_recovery(log, &rec);
-	rec.notice = NULL; /* the plan was told at the start */
+	rec.notice = NULL; /* the plan was reported at the start */
 	err = wal_recovery_plan(&rec, &error);
 	rec.notice = log->asked.notice;
 	if (!err) {

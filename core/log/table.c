@@ -60,7 +60,7 @@ int wal_log_add_entry(struct wal_log *log, uint32_t index)
 #define TOLD_BLOCKS_MAX (WAL_SEGMENT_SIZE_MAX >> WAL_BLOCK_SIZE_LOG2_MIN)
 
 /* Blocks of a segment that were found bad, a bit for each, and faults that are in no block. */
-struct wal_told_blocks {
+struct wal_reported_blocks {
 	bool elsewhere;
 	uint32_t bytes;
 	uint8_t bits[];
@@ -69,19 +69,19 @@ struct wal_told_blocks {
 /* Return: false without memory; then nothing changed. */
 static bool make_room_for_block(struct wal_log_entry *entry, uint32_t block)
 {
-	struct wal_told_blocks *told = entry->told;
-	uint32_t had = told ? told->bytes : 0, need = block / 8 + 1;
+	struct wal_reported_blocks *reported = entry->reported;
+	uint32_t had = reported ? reported->bytes : 0, need = block / 8 + 1;
 
-	if (told && had >= need)
+	if (reported && had >= need)
 		return true;
-	told = realloc(entry->told, sizeof(*told) + need);
-	if (!told)
+	reported = realloc(entry->reported, sizeof(*reported) + need);
+	if (!reported)
 		return false;
-	if (!entry->told)
-		told->elsewhere = false;
-	memset(told->bits + had, 0, need - had);
-	told->bytes = need;
-	entry->told = told;
+	if (!entry->reported)
+		reported->elsewhere = false;
+	memset(reported->bits + had, 0, need - had);
+	reported->bytes = need;
+	entry->reported = reported;
 	return true;
 }
 
@@ -94,11 +94,11 @@ static bool note_block(struct wal_log_entry *entry, uint32_t block)
 	if (!make_room_for_block(entry, elsewhere ? 0 : block))
 		return false;
 	if (elsewhere) {
-		before = entry->told->elsewhere;
-		entry->told->elsewhere = true;
+		before = entry->reported->elsewhere;
+		entry->reported->elsewhere = true;
 	} else {
-		before = entry->told->bits[block / 8] & bit;
-		entry->told->bits[block / 8] |= bit;
+		before = entry->reported->bits[block / 8] & bit;
+		entry->reported->bits[block / 8] |= bit;
 	}
 	return !before;
 }
@@ -123,7 +123,7 @@ static void free_known(struct wal_log_entry *entry)
 {
 	free(entry->info);
 	free(entry->fault_detail);
-	free(entry->told);
+	free(entry->reported);
 }
 
 void wal_log_remove_entries(struct wal_log *log, const uint32_t *indexes, size_t count)

@@ -135,7 +135,7 @@ static int keep_tail(struct wal_recovery *rec, const struct wal_step *step, cons
 		err = io->fsync(io, rec->dirfd);
 	if (!err)
 		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
-				    "%s/%s: torn tail of %" PRIu64 " bytes behind event %" PRIu64
+				    "%s/%s: torn tail of %" PRIu64 " bytes after event %" PRIu64
 				    " (%s); kept as %s",
 				    rec->path, name, step->tail.nonzero_end - step->tail.offset,
 				    step->tail.next_event - 1, wal_fault_kind_name(step->tail.stop),
@@ -169,7 +169,7 @@ static uint64_t believed_up_to(const struct wal_recovery *rec, uint32_t index)
 }
 
 /*
- * What an earlier life could not sync tells its error once, to whoever asks first. What then
+ * What an earlier life could not sync reports its error once, to whoever asks first. What then
  * counts is read back from the disk, and the sync after that.
  */
 static void take_old_error(const struct wal_recovery *rec, int fd)
@@ -308,7 +308,7 @@ static int seal(struct wal_recovery *rec, const struct wal_step *step, struct wa
 	close(fd);
 	if (!err)
 		wal_recovery_notice(rec, WAL_NOTICE_INFO,
-				    "%s/%s: sealed by recovery behind event %" PRIu64, rec->path,
+				    "%s/%s: sealed by recovery after event %" PRIu64, rec->path,
 				    name, step->tail.next_event - 1);
 	return err;
 }
@@ -404,7 +404,7 @@ static int reseal(struct wal_recovery *rec, const struct wal_step *step, struct 
 	err = wal_recovery_is_zero_from(fd, end);
 	if (err == 0)
 		wal_recovery_notice(rec, WAL_NOTICE_WARNING,
-				    "%s/%s: has bytes behind its last block; left as it is",
+				    "%s/%s: has bytes after its last block; left as it is",
 				    rec->path, name);
 	if (err > 0)
 		err = rec->io->truncate(rec->io, fd, (off_t)end);
@@ -433,7 +433,7 @@ static int apply_step(struct wal_recovery *rec, const struct wal_step *step,
 
 /*
  * R1: an empty directory that becomes a store is its owner's alone from then on, like one
- * that is made; before anything is in it. If it is not ours to change, that is told.
+ * that is made; before anything is in it. If it is not ours to change, that is reported.
  */
 static int close_to_others(struct wal_recovery *rec)
 {

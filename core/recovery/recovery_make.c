@@ -270,8 +270,7 @@ static int check_next(struct wal_plan *plan)
 		return refuse_last_index(plan);
 	if (rec->next.first_event >= WAL_EVENT_ID_LIMIT) /* R39 */
 		return wal_error_set(plan->error, -EOVERFLOW,
-				     "%s: no event id is left behind %" PRIu64
-				     "; begin a new store",
+				     "%s: no event id is left after %" PRIu64 "; begin a new store",
 				     rec->path, rec->next.first_event - 1);
 	return 0;
 }

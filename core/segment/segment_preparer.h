@@ -20,7 +20,7 @@ struct wal_segment_preparer {
 	int dirfd;
 	struct wal_telemetry *telemetry;
 	atomic_bool by_pwrite; /* how the next ones will be written */
-	/* Told when preparing begins to fail (error < 0) and when it works again (0). */
+	/* Called when preparing begins to fail (error < 0) and when it works again (0). */
 	void (*changed)(void *ctx, uint32_t segment, int err);
 	/* Called with the file of each that was made; may be NULL. */
 	void (*made)(void *ctx, int fd);

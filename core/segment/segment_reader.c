@@ -243,7 +243,7 @@ static int copy_payload(struct wal_segment_reader *r, uint8_t *buf, size_t size,
 		if (event.payload_offset > *offset || *offset - event.payload_offset >= event.size)
 			return wal_reader_fault(r, WAL_FAULT_BLOCK_HEADER,
 						wal_in_block(before.block, event.file_offset),
-						"payload in front of it is lost");
+						"the payload before it is lost");
 		skip = (size_t)(*offset - event.payload_offset);
 		n = event.size - skip < size - done ? event.size - skip : size - done;
 		memcpy(buf + done, event.payload + skip, n);

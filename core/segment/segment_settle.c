@@ -109,7 +109,7 @@ static int keep_what_is_there(struct wal_segment_writer *w, uint32_t known)
 		return -EIO;
 	if (whole.at == 0) /* no block is without a record */
 		whole = is_in_group(w) ? w->group : w->left;
-	/* An id that somebody was told is not given to another event. */
+	/* An id that somebody was given is not given to another event. */
 	if (whole.at == 0 || is_below_floor(w, &whole))
 		return -EIO;
 	go_back_to(w, &whole);

@@ -94,7 +94,7 @@ bool wal_verify_tail(const struct wal_verify_options *options, struct wal_verify
 	if (tail->nonzero_end == tail->offset)
 		return false;
 	snprintf(fault.detail, sizeof(fault.detail),
-		 "%" PRIu64 " bytes behind event %" PRIu64 ": %s", tail->nonzero_end - tail->offset,
+		 "%" PRIu64 " bytes after event %" PRIu64 ": %s", tail->nonzero_end - tail->offset,
 		 tail->next_event - 1, wal_fault_kind_name(tail->stop));
 	wal_verify_report(options, result, name, &fault);
 	return true;
@@ -249,7 +249,7 @@ static void check_data(struct verifier *v, uint32_t block)
 	check_events(v, block);
 	if (!wal_is_zero(data + used, wal_block_data_size(v->r->header.block_size) - used))
 		report(v, WAL_FAULT_PADDING, wal_in_block(block, data_offset(v, block) + used),
-		       "%s", "behind the used bytes");
+		       "%s", "after the used bytes");
 }
 
 /*

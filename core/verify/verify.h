@@ -7,10 +7,10 @@
 
 #include "core/segment/walk.h"
 
-/* Counts a fault and tells the caller of it. */
+/* Counts a fault and reports it to the caller. */
 void wal_verify_report(const struct wal_verify_options *options, struct wal_verify_result *result,
 		       const char *name, const struct wal_fault *fault);
-/* Counts a note and tells the caller of it. */
+/* Counts a note and reports it to the caller. */
 void wal_verify_note(const struct wal_verify_options *options, struct wal_verify_result *result,
 		     const char *name, const struct wal_fault *note);
 /* Return: 0; 1 if the segment cannot be opened, which was reported as its fault; -errno. */

@@ -19,7 +19,7 @@ bool wal_meta_fits(const struct wal_found *found, uint32_t block, uint32_t at, u
 }
 
 /* A MORE is followed by a CONT, and nothing else is; across blocks the caller looks. */
-static bool group_goes_on(struct wal_block_sum *sum, uint32_t flags)
+static bool take_group_flags(struct wal_block_sum *sum, uint32_t flags)
 {
 	bool continues = flags & WAL_EVENT_CONT;
 
@@ -33,8 +33,8 @@ static bool group_goes_on(struct wal_block_sum *sum, uint32_t flags)
 }
 
 /* No group goes on across it; whether one does that came before, the caller knows. */
-static bool meta_is_sound(const struct wal_found *found, struct wal_block_sum *sum, uint32_t block,
-			  uint32_t at, uint32_t block_size)
+static bool take_meta(const struct wal_found *found, struct wal_block_sum *sum, uint32_t block,
+		      uint32_t at, uint32_t block_size)
 {
 	if (!sum->has_events)
 		sum->begins_with_meta = true;
@@ -49,8 +49,8 @@ struct place {
 	uint64_t payload_bytes;
 };
 
-static bool record_is_sound(const uint8_t *data, const struct wal_segment_header *segment,
-			    struct wal_block_sum *sum, struct place *place)
+static bool take_record(const uint8_t *data, const struct wal_segment_header *segment,
+			struct wal_block_sum *sum, struct place *place)
 {
 	const uint32_t at = place->at, index = sum->header.index;
 	struct wal_found found;
@@ -64,10 +64,10 @@ static bool record_is_sound(const uint8_t *data, const struct wal_segment_header
 	place->at += found.span;
 	place->last_ns = found.timestamp_ns;
 	if (found.flags & WAL_EVENT_META)
-		return meta_is_sound(&found, sum, index, at, segment->block_size);
+		return take_meta(&found, sum, index, at, segment->block_size);
 	place->id++;
 	place->payload_bytes += found.size;
-	return (index > 0 || at > 0) && group_goes_on(sum, found.flags);
+	return (index > 0 || at > 0) && take_group_flags(sum, found.flags);
 }
 
 /* Out of line, so that the calls of other sizes cost the loop below no registers. */
@@ -94,7 +94,7 @@ static inline bool plain_checksum_fits(const struct wal_disk_event *event, size_
 
 /*
  * The events from place on, up to one that has a flag or does not lie within the block,
- * which record_is_sound() has the word about. This is what that does for an event that
+ * which take_record() has the word about. This is what that does for an event that
  * has none, is not the first record, and has no open group before it: nearly all events
  * of nearly all logs are such, so their loop has only what they need, in registers.
  */
@@ -133,14 +133,14 @@ static bool plain_events_are_sound(const uint8_t *data, uint32_t used, uint64_t 
 	return true;
 }
 
-static bool records_are_sound(const uint8_t *data, const struct wal_segment_header *segment,
-			      struct wal_block_sum *sum)
+static bool take_records(const uint8_t *data, const struct wal_segment_header *segment,
+			 struct wal_block_sum *sum)
 {
 	const struct wal_block_header *header = &sum->header;
 	struct place place = {.id = header->first_event_id, .last_ns = header->first_timestamp_ns};
 
 	while (place.at < header->used_bytes) {
-		if (!record_is_sound(data, segment, sum, &place))
+		if (!take_record(data, segment, sum, &place))
 			return false;
 		if (sum->has_events && !sum->goes_on &&
 		    !plain_events_are_sound(data, header->used_bytes, segment->prev_chain, &place))
@@ -151,8 +151,8 @@ static bool records_are_sound(const uint8_t *data, const struct wal_segment_head
 	return place.id - header->first_event_id == header->event_count;
 }
 
-bool wal_block_is_sound(const uint8_t *block, const struct wal_segment_header *segment,
-			uint32_t index, struct wal_block_sum *sum)
+bool wal_block_sum_up(const uint8_t *block, const struct wal_segment_header *segment,
+		      uint32_t index, struct wal_block_sum *sum)
 {
 	const struct wal_block_place place = {.segment_prev_chain = segment->prev_chain,
 					      .block_size = segment->block_size,
@@ -161,5 +161,5 @@ bool wal_block_is_sound(const uint8_t *block, const struct wal_segment_header *s
 
 	*sum = (struct wal_block_sum){0};
 	return wal_block_check(block, &place, &sum->header, &at) == WAL_FAULT_NONE &&
-	       records_are_sound(block + WAL_BLOCK_HEADER, segment, sum);
+	       take_records(block + WAL_BLOCK_HEADER, segment, sum);
 }

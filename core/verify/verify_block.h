@@ -21,8 +21,8 @@ struct wal_block_sum {
  * each record, counts, zeros after them? It does not say what is wrong: for that the
  * block is looked at again, in order. Touches no state: any thread.
  */
-bool wal_block_is_sound(const uint8_t *block, const struct wal_segment_header *segment,
-			uint32_t index, struct wal_block_sum *sum);
+bool wal_block_sum_up(const uint8_t *block, const struct wal_segment_header *segment,
+		      uint32_t index, struct wal_block_sum *sum);
 
 /* Is the META record, found at this place, one that can be there? */
 bool wal_meta_fits(const struct wal_found *found, uint32_t block, uint32_t at, uint32_t block_size);

@@ -95,7 +95,7 @@ static void check_chunk(const struct wal_block_feed *feed, uint32_t chunk)
 		struct wal_fed_block *fed = &slot->blocks[i];
 
 		fed->sound = fed->read == (ssize_t)header->block_size &&
-			     wal_block_is_sound(fed->block, header, first + i, &fed->sum);
+			     wal_block_sum_up(fed->block, header, first + i, &fed->sum);
 	}
 }
 

@@ -86,7 +86,7 @@ static bool excess_is_zero(const struct wal_store_plan *p, const struct wal_prob
 }
 
 /* R12, R23, R30: there before it was written, or before what it continues. */
-static void tell_set_aside(const struct wal_probe *probe, struct wal_fault *fault)
+static void describe_set_aside(const struct wal_probe *probe, struct wal_fault *fault)
 {
 	const char *why = probe->fault.detail;
 
@@ -100,7 +100,7 @@ static void tell_set_aside(const struct wal_probe *probe, struct wal_fault *faul
 }
 
 /* R17: bytes after the last event, none of them promised. */
-static void tell_torn(const struct wal_probe *probe, uint64_t torn, struct wal_fault *fault)
+static void describe_torn(const struct wal_probe *probe, uint64_t torn, struct wal_fault *fault)
 {
 	const struct wal_tail *tail = &probe->tail;
 
@@ -108,12 +108,12 @@ static void tell_torn(const struct wal_probe *probe, uint64_t torn, struct wal_f
 	fault->block = tail->block;
 	fault->offset = tail->offset;
 	snprintf(fault->detail, sizeof(fault->detail),
-		 "torn tail of %" PRIu64 " bytes behind event %" PRIu64 ", recovery will cut it",
+		 "torn tail of %" PRIu64 " bytes after event %" PRIu64 ", recovery will cut it",
 		 torn, tail->next_event - 1);
 }
 
-static void tell_excess(const struct wal_store_plan *p, const struct wal_probe *probe,
-			struct wal_verdict *verdict)
+static void describe_excess(const struct wal_store_plan *p, const struct wal_probe *probe,
+			    struct wal_verdict *verdict)
 {
 	struct wal_fault *fault = &verdict->fault;
 	bool zero = excess_is_zero(p, probe);
@@ -142,15 +142,15 @@ bool wal_store_plan_verdict(const struct wal_store_plan *p, const struct wal_pro
 					.fault.block = WAL_NO_BLOCK};
 	if (wal_store_plan_sets_aside(p, probe->index)) {
 		verdict->fate = WAL_FATE_SET_ASIDE;
-		tell_set_aside(probe, &verdict->fault);
+		describe_set_aside(probe, &verdict->fault);
 	} else if (damage) {
 		verdict->fate = WAL_FATE_DAMAGED;
 		verdict->is_note = false;
 		verdict->fault = *damage;
 	} else if (torn) {
-		tell_torn(probe, torn, &verdict->fault);
+		describe_torn(probe, torn, &verdict->fault);
 	} else if (probe->excess && probe->finding == FOUND_SEALED) {
-		tell_excess(p, probe, verdict);
+		describe_excess(p, probe, verdict);
 	} else {
 		return false;
 	}
@@ -206,7 +206,7 @@ static uint64_t add_fault(uint64_t sum, uint64_t what, uint32_t index,
 						 fault->offset});
 }
 
-/* Return: 0 if there is nothing to tell; otherwise a number that stands for all of it. */
+/* Return: 0 if there is nothing to report; otherwise a number that stands for all of it. */
 static uint64_t sum_findings(const struct wal_store_plan *p)
 {
 	const struct wal_recovery *rec = &p->rec;
@@ -237,7 +237,7 @@ static bool says_something(int err)
 	       wal_is_media_error(err);
 }
 
-/* Return: 0; -ENOENT: a segment was removed since; or another -errno, told. */
+/* Return: 0; -ENOENT: a segment was removed since; or another -errno, reported. */
 static int look(struct wal_store_plan *p, int dirfd, const char *path, unsigned flags,
 		struct wal_error *error)
 {

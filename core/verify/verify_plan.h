@@ -26,7 +26,7 @@ void wal_store_plan_destroy(struct wal_store_plan *p);
 const struct wal_probe *wal_store_plan_probe(const struct wal_store_plan *p, uint32_t index);
 bool wal_store_plan_sets_aside(const struct wal_store_plan *p, uint32_t index);
 /*
- * What is done about one that was examined, and in what words it is told. Return: false if it
+ * What is done about one that was examined, and in what words it is reported. Return: false if it
  * is taken as it is.
  */
 bool wal_store_plan_verdict(const struct wal_store_plan *p, const struct wal_probe *probe,

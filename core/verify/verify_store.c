@@ -217,7 +217,8 @@ static void pass_unknown(struct store_check *c, uint32_t index)
 /* --- what recovery will do ------------------------------------------------------------------ */
 
 /* What a crash leaves is a note. Return: whether it is one. */
-static bool tell(struct store_check *c, const char *name, const struct wal_verdict *verdict)
+static bool report_verdict(struct store_check *c, const char *name,
+			   const struct wal_verdict *verdict)
 {
 	if (verdict->is_note)
 		wal_verify_note(c->options, c->result, name, &verdict->fault);
@@ -235,7 +236,7 @@ static void note_excess(struct store_check *c, struct wal_segment_reader *r, con
 	if (!probe || !wal_store_plan_verdict(&c->plan, probe, &verdict) ||
 	    verdict.fault.kind != WAL_FAULT_TOO_LONG || verdict.fate != WAL_FATE_CUT)
 		return;
-	if (tell(c, name, &verdict))
+	if (report_verdict(c, name, &verdict))
 		r->file_bytes = r->info.file_bytes; /* so that it is no fault */
 }
 
@@ -246,15 +247,15 @@ static int check_walked(struct store_check *c, const struct wal_probe *probe, co
 	const struct place place = {.info = &probe->info, .tail = tail, .chain = probe->chain};
 	struct wal_verify_result *result = c->result;
 	struct wal_verdict verdict;
-	bool told = wal_store_plan_verdict(&c->plan, probe, &verdict);
-	bool damaged = told && verdict.fate == WAL_FATE_DAMAGED;
+	bool has_verdict = wal_store_plan_verdict(&c->plan, probe, &verdict);
+	bool damaged = has_verdict && verdict.fate == WAL_FATE_DAMAGED;
 	uint64_t before;
 
 	check_log(c, &probe->info);
 	check_link(c, &probe->info);
 	before = result->faults;
-	if (told)
-		tell(c, name, &verdict);
+	if (has_verdict)
+		report_verdict(c, name, &verdict);
 	if (damaged)
 		wal_verify_tail(c->options, result, name, probe->index, tail);
 	result->segments++;
@@ -326,7 +327,7 @@ static int check_examined(struct store_check *c, const struct wal_probe *probe)
 	if (wal_store_plan_verdict(&c->plan, probe, &verdict) &&
 	    verdict.fate == WAL_FATE_SET_ASIDE) {
 		c->result->segments++;
-		tell(c, name, &verdict);
+		report_verdict(c, name, &verdict);
 		return 0;
 	}
 	if (probe->finding == FOUND_UNSEALED || probe->finding == FOUND_SEAL_LOST)
@@ -446,7 +447,7 @@ static void check_meta(struct store_check *c)
 	struct wal_verdict verdict;
 
 	if (wal_store_plan_meta_verdict(&c->plan, &verdict))
-		tell(c, WAL_META_FILE, &verdict);
+		report_verdict(c, WAL_META_FILE, &verdict);
 }
 
 /* What the plan says of the store as a whole. */

@@ -261,7 +261,7 @@ static enum next cat_nth(struct cat *cat, const struct target *target, size_t n)
 		note_retired(cat, target);
 	} else if (result) {
 		report(cat, source.file, result, &fault);
-	} else if (target_is_foreign(target, n, source.info, &fault)) {
+	} else if (target_foreign_fault(target, n, source.info, &fault)) {
 		report(cat, source.file, wal_fault_errno(fault.kind), &fault);
 	} else {
 		salvage_end(cat, &source);
@@ -284,7 +284,7 @@ static bool first_id(const struct target *target, size_t n, uint64_t *id)
 	if (result)
 		return false;
 	*id = wal_segment_reader_info(reader)->first_event;
-	result = target_is_foreign(target, n, wal_segment_reader_info(reader), &fault);
+	result = target_foreign_fault(target, n, wal_segment_reader_info(reader), &fault);
 	target_reader_close(target, reader);
 	return !result;
 }

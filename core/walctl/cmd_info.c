@@ -243,7 +243,7 @@ static void add_fault(const struct target *target, size_t n, struct wal_segment_
 {
 	struct wal_fault fault;
 
-	if (target_is_foreign(target, n, info, &fault) || outlook_fault(target, info, &fault))
+	if (target_foreign_fault(target, n, info, &fault) || outlook_fault(target, info, &fault))
 		info->fault = fault;
 	if (info->fault.kind != WAL_FAULT_NONE)
 		info->state = WAL_DAMAGED;
@@ -325,7 +325,7 @@ static void list_gap(struct listing *listing, const struct gap *gap)
 	}
 }
 
-/* R50: ids that were given before; told where nothing else is wrong with the segment. */
+/* R50: ids that were given before; reported where nothing else is wrong with the segment. */
 static void list_repeat(struct listing *listing, struct wal_segment_info *info)
 {
 	char text[REPEAT_TEXT];

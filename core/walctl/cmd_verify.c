@@ -162,12 +162,12 @@ static void print_anchor(const struct verify *verify, const struct target *targe
 		       "copy of the whole store looks the same)\n",
 		       result->anchor_event);
 	else
-		printf(": end not anchored: without wal.meta nothing tells whether segments behind "
+		printf(": end not anchored: without wal.meta nothing shows whether segments after "
 		       "the last one are missing\n");
 	if (result->start_anchored)
 		return;
 	note_path(target);
-	printf(": start not anchored: nothing tells whether segments before the first one are "
+	printf(": start not anchored: nothing shows whether segments before the first one are "
 	       "missing, or were removed by retention\n");
 }
 
@@ -396,7 +396,7 @@ const struct command command_verify = {
 		"store also that no segment is missing, that ids have no gap, that all is one\n"
 		"log, and that what was promised to be durable is there. A store may be in use.\n"
 		"One line for each fault: file, block, offset, kind; a summary at the end.\n"
-		"What a crash leaves is no fault: a line that begins with 'note:' tells of it,\n"
+		"What a crash leaves is no fault: a line that begins with 'note:' reports it,\n"
 		"and of what would show that segments at the end are gone. A file that is no\n"
 		"segment at all could not be looked at.\n"
 		"\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a crash left, as the mount that comes next will have it: a segment that it sets aside
- * is no part of the log, so nothing of it is handed out as the store's. All of it is told.
+ * is no part of the log, so nothing of it is handed out as the store's. All of it is reported.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -215,7 +215,7 @@ enum status finish_output(enum status status)
 	if (!fflush(stdout) && !ferror(stdout))
 		return status;
 	output_failed();
-	if (output_error != EPIPE) /* then nobody is left to be told */
+	if (output_error != EPIPE) /* then nobody is left to report it to */
 		complain("standard output", "%s", strerror(output_error));
 	return STATUS_TROUBLE;
 }

@@ -90,7 +90,7 @@ bool sequence_repeats(const struct sequence *sequence, uint64_t first_event, cha
 	if (first_event >= given || first_event == sequence->next_id) /* new, or it goes on */
 		return false;
 	snprintf(text, REPEAT_TEXT,
-		 "begins with event %" PRIu64 ", events up to %" PRIu64 " are in front of it",
+		 "begins with event %" PRIu64 ", events up to %" PRIu64 " are before it",
 		 first_event, given - 1);
 	return true;
 }

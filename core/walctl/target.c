@@ -364,8 +364,8 @@ static bool is_chained(const struct target *target, size_t n, struct wal_segment
 	}
 }
 
-bool target_is_foreign(const struct target *target, size_t n, const struct wal_segment_info *info,
-		       struct wal_fault *fault)
+bool target_foreign_fault(const struct target *target, size_t n,
+			  const struct wal_segment_info *info, struct wal_fault *fault)
 {
 	char uuid[WAL_UUID_TEXT];
 

@@ -154,10 +154,10 @@ bool target_is_retired(const struct target *target, size_t n);
 /*
  * Is the n-th a segment of another log than the store's (as wal.meta has it, or else the first
  * segment that says it)? One that does not say its log is the store's if the chain says so.
- * Otherwise fault tells: no event of it may be given out as the store's.
+ * Otherwise fault says why: no event of it may be given out as the store's.
  */
-bool target_is_foreign(const struct target *target, size_t n, const struct wal_segment_info *info,
-		       struct wal_fault *fault);
+bool target_foreign_fault(const struct target *target, size_t n,
+			  const struct wal_segment_info *info, struct wal_fault *fault);
 
 /* The index that a segment file must have by its name; 0: any. */
 uint32_t target_index(const struct target *target);
@@ -191,7 +191,7 @@ struct sequence {
 	uint64_t next_id;    /* that is expected; 0: any */
 	uint64_t given;	     /* ids below it are of segments before, also where they were twice */
 	uint32_t next_index; /* likewise */
-	struct gap missing;  /* files that were not told of yet */
+	struct gap missing;  /* files that were not reported yet */
 	const struct wal_store_info *store;
 	size_t compressed; /* so many of those of the store were passed: they are not missing */
 	bool began;	   /* there was a segment, whatever is known of its events */
@@ -201,7 +201,7 @@ struct sequence {
 void sequence_begin(struct sequence *sequence, const struct target *target);
 /* Or from the n-th segment on, whatever is before it. */
 void sequence_begin_at(struct sequence *sequence, const struct target *target, size_t n);
-/* To be told of each file in order. */
+/* Must be given each file in order. */
 void sequence_file(struct sequence *sequence, uint32_t index);
 /* The next event there is has this id. Return: whether something before it is missing. */
 bool sequence_ids(struct sequence *sequence, uint64_t first_event, struct gap *gap);

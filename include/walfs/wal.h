@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libwal: the log behind walfs, as a library. It knows nothing of FUSE, prints
- * nothing and never exits; what a user should be told goes to a callback.
+ * libwal: the log that walfs mounts, as a library. It knows nothing of FUSE, prints
+ * nothing and never exits; what a user should know goes to a callback.
  *
  * Units: sizes and offsets are bytes (_bytes or size), times are nanoseconds
  * since 1970 UTC (_ns) unless named otherwise; event ids start at 1 and have
@@ -134,7 +134,7 @@ void wal_fault_format(const struct wal_fault *fault, char *text, size_t size);
 
 enum wal_notice_level { WAL_NOTICE_INFO, WAL_NOTICE_WARNING, WAL_NOTICE_ERROR };
 
-/* Told what an operator should know; text is one line without a newline. */
+/* Called with what an operator should know; text is one line without a newline. */
 typedef void wal_notice_fn(void *ctx, enum wal_notice_level level, const char *text);
 
 /* --- what an event is --------------------------------------------------- */

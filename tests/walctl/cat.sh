@@ -365,7 +365,7 @@ ids_that_were_given_twice_are_told_and_the_log_goes_on_above_them() {
 	holds said 'begins with event 101, and segments before it go to event 200'
 	walctl_is 1 cat store
 	{ lines 1 200 && lines 101 120 && lines 201 220; } | cmp - out
-	holds err "$two: begins with event 101, events up to 200 are in front of it"
+	holds err "$two: begins with event 101, events up to 200 are before it"
 	is 'the number of complaints' "$(wc -l <err)" 1
 	walctl_is 1 verify store
 	is 'the number of faults' "$(grep -c "$two: .* begins with event 101" out)" 1

@@ -80,7 +80,7 @@ a_compressed_segment_is_not_missing() {
 
 # R50: what was made behind a lost segment 2, which then came back longer.
 info_says_which_ids_were_given_twice() {
-	local said='begins with event 202, events up to 400 are in front of it'
+	local said='begins with event 202, events up to 400 are before it'
 	{ lines 1 200 && echo '@@rotate' && lines 201 201; } |
 		"$mkstore" -b "$block" -s $((block * 16)) longer
 	cp -a longer store
@@ -100,7 +100,7 @@ info_says_which_ids_were_given_twice() {
 
 # R50: the segment between them cannot be read.
 info_says_ids_that_were_given_far_below() {
-	local said='begins with event 102, events up to 200 are in front of it'
+	local said='begins with event 102, events up to 200 are before it'
 	local order=(-b "$block" -s $((block * 16)))
 	lines 1 100 | "$mkstore" "${order[@]}" store
 	cp -a store longer

@@ -114,7 +114,7 @@ cut_and_grown_segments_are_named() {
 	echo more >>"store/$two"
 	walctl_is 1 verify store
 	grep -q "^store/$one: .*file too short" out
-	grep -q "^store/$two: .*bytes behind the last block" out
+	grep -q "^store/$two: .*bytes after the last block" out
 }
 
 lost_durable_events_are_named() {
@@ -165,14 +165,14 @@ torn_tail_of_a_closed_store_is_damage() {
 	lines 1 100 | "$mkstore" -b "$block" -s $((block * 16)) store
 	printf x | dd of="store/$one" bs=1 seek=$((block * 8)) conv=notrunc status=none
 	walctl_is 1 verify store
-	grep -q "^store/$one: .*: bytes behind the last whole event" out
+	grep -q "^store/$one: .*: bytes after the last whole event" out
 }
 
 damaged_active_segment_is_named() {
 	copy_store
 	flip "store/$three" 9000 5
 	walctl_is 1 verify store
-	grep -q "^store/$three: block 1, offset .*: bytes behind the last whole event" out
+	grep -q "^store/$three: block 1, offset .*: bytes after the last whole event" out
 	grep -q "^store/$three: .*events that were durable are not there" out
 }
 
