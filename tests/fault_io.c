@@ -212,6 +212,12 @@ static uint64_t fault_now_ns(const struct wal_io *io)
 	return now;
 }
 
+static int fault_populate(const struct wal_io *io, void *start, size_t size)
+{
+	return fault_of(io)->no_populate ? -EINVAL
+					 : wal_io_system.populate(&wal_io_system, start, size);
+}
+
 static uint64_t fault_passed_ns(const struct wal_io *io)
 {
 	fault_of(io)->looks++;
@@ -243,6 +249,7 @@ void fault_io_init(struct fault_io *f)
 		.rename = fault_rename,
 		.unlink = fault_unlink,
 		.now_ns = fault_now_ns,
+		.populate = fault_populate,
 		.passed_ns = fault_passed_ns,
 		.free_bytes = fault_free_bytes,
 	};

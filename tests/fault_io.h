@@ -57,6 +57,7 @@ struct fault_io {
 	_Atomic uint64_t free_bytes; /* what is said to be free; UINT64_MAX: what is */
 	atomic_uint sync_delay_us;   /* each fdatasync takes at least so long */
 	atomic_bool no_direct;	     /* there is no way past the page cache */
+	atomic_bool no_populate;     /* as before Linux 5.14 */
 	atomic_bool skip_sync;	     /* syncs are counted and may fail, but do nothing: quick */
 };
 

@@ -147,12 +147,13 @@ START_TEST(header_and_segment_record_are_what_the_document_says)
 }
 END_TEST
 
-/* --- touch ---------------------------------------------------------------------- */
+/* --- prefault: _i: by the kernel; page by page, as before Linux 5.14 --------------- */
 
-START_TEST(touch_changes_no_byte)
+START_TEST(prefault_changes_no_byte)
 {
 	struct bytes before;
 
+	fault.no_populate = _i;
 	open_started();
 	append(100, 0);
 	append(EVENT_MAX, 0);
@@ -163,13 +164,39 @@ START_TEST(touch_changes_no_byte)
 }
 END_TEST
 
-START_TEST(touch_before_start_leaves_zeros)
+START_TEST(prefault_before_start_leaves_zeros)
 {
 	static const uint8_t zeros[FILE_BYTES];
 
+	fault.no_populate = _i;
 	ck_ok(open_shape(1, TEST_BLOCK, FILE_BYTES));
 	ck_ok(wal_segment_writer_prefault(&writer));
 	assert_file_is(PREPARED, zeros, sizeof(zeros));
+}
+END_TEST
+
+/* A full copy-on-write disk: a store is SIGBUS, and a pwrite says why, if it is not over. */
+START_TEST(prefault_page_by_page_finds_no_space)
+{
+	static const int errors[] = {-ENOSPC, -EDQUOT, 0};
+
+	fault.no_populate = true;
+	ck_ok(open_shape(1, TEST_BLOCK, FILE_BYTES));
+	atomic_store(&writer.guard->hit, true);
+	if (errors[_i])
+		fault_io_fail_ops(&fault, 1u << FAULT_OP_PWRITE, errors[_i], 0);
+	ck_fails(wal_segment_writer_prefault(&writer), errors[_i] ? errors[_i] : -ENOSPC);
+}
+END_TEST
+
+START_TEST(prefault_page_by_page_of_a_file_that_was_cut_is_an_error)
+{
+	ck_ok(wal_fault_handler_install());
+	fault.no_populate = true;
+	ck_ok(open_shape(1, TEST_BLOCK, FILE_BYTES));
+	file_resize(test_path(PREPARED), 4096);
+	ck_fails(wal_segment_writer_prefault(&writer), -EIO);
+	ck_assert_uint_eq(file_size(test_path(PREPARED)), 4096);
 }
 END_TEST
 
@@ -335,8 +362,10 @@ static Suite *segment_begin_suite(void)
 
 	t = mapped_case(suite);
 	add_tests(t);
-	tcase_add_test(t, touch_changes_no_byte);
-	tcase_add_test(t, touch_before_start_leaves_zeros);
+	tcase_add_loop_test(t, prefault_changes_no_byte, 0, 2);
+	tcase_add_loop_test(t, prefault_before_start_leaves_zeros, 0, 2);
+	tcase_add_loop_test(t, prefault_page_by_page_finds_no_space, 0, 3);
+	tcase_add_test(t, prefault_page_by_page_of_a_file_that_was_cut_is_an_error);
 	tcase_add_loop_test(
 		t, a_fault_before_the_name_is_asked_about_and_the_segment_begun_without_a_mapping,
 		0, 4);

@@ -16,7 +16,7 @@ ssize_t wal_direct_read_only(const struct wal_io *io, int fd, void *buf, size_t 
 {
 	ssize_t n = io->pread_direct(io, fd, buf, size, offset);
 
-	/* Dirty pages are written back first: an error may be of an earlier time, told once. */
+	/* Dirty pages are written back first: an error may be of an earlier time, reported once. */
 	return n < 0 && n != -EOPNOTSUPP ? io->pread_direct(io, fd, buf, size, offset) : n;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -296,6 +297,18 @@ static uint64_t io_now_ns(const struct wal_io *io)
 	return wal_clock_realtime_ns();
 }
 
+static int io_populate(const struct wal_io *io, void *start, size_t size)
+{
+	(void)io;
+#ifdef MADV_POPULATE_WRITE
+	return madvise(start, size, MADV_POPULATE_WRITE) ? -errno : 0;
+#else
+	(void)start;
+	(void)size;
+	return -EINVAL;
+#endif
+}
+
 static uint64_t io_passed_ns(const struct wal_io *io)
 {
 	struct timespec now;
@@ -331,6 +344,7 @@ const struct wal_io wal_io_system = {
 	.rename = io_rename,
 	.unlink = io_unlink,
 	.now_ns = io_now_ns,
+	.populate = io_populate,
 	.passed_ns = io_passed_ns,
 	.free_bytes = io_free_bytes,
 };

@@ -46,6 +46,11 @@ struct wal_io {
 	 */
 	int (*zero_range)(const struct wal_io *io, int fd, off_t offset, off_t size);
 	int (*truncate)(const struct wal_io *io, int fd, off_t size);
+	/*
+	 * Makes all pages of a mapping present and writable; their bytes stay. Return: 0;
+	 * -EFAULT where a store would raise SIGBUS; -EINVAL: Linux before 5.14 cannot.
+	 */
+	int (*populate)(const struct wal_io *io, void *start, size_t size);
 	int (*fdatasync)(const struct wal_io *io, int fd);
 	int (*fsync)(const struct wal_io *io, int fd); /* directories */
 	/* Never replaces an existing name. */

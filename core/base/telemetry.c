@@ -36,7 +36,7 @@ static const struct {
 	[WAL_COUNT_DROPPED_BYTES] = {"recovery_dropped_bytes",
 				     "Bytes of torn tails that recovery cut and kept aside"},
 	[WAL_COUNT_DROPPED_SEGMENTS] = {"recovery_dropped_segments",
-					"Segments behind a hole that recovery set aside"},
+					"Segments after a hole that recovery set aside"},
 };
 
 static const struct {

@@ -89,21 +89,23 @@ int wal_segment_writer_prefault(struct wal_segment_writer *w)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t from = (size_t)(w->data + w->at - w->map) & ~(page - 1);
+	int err;
 
 #ifdef MADV_HUGEPAGE
 	/* Large folios: a store into a page that was synced then costs no fault of its own. */
 	madvise(w->map + from, w->file_bytes - from, MADV_HUGEPAGE);
 #endif
-#ifdef MADV_POPULATE_WRITE
-	if (madvise(w->map + from, w->file_bytes - from, MADV_POPULATE_WRITE) == 0)
-		return 0;
-	if (errno == EFAULT) /* what would be SIGBUS; a pwrite says why */
+	err = w->io->populate(w->io, w->map + from, w->file_bytes - from);
+	if (err == -EFAULT) /* what would be SIGBUS; a pwrite says why */
 		return write_zeros(w);
-	if (errno != EINVAL)
-		return -errno;
-#endif
+	if (err != -EINVAL)
+		return err;
 	touch_pages(w->map + from, w->map + w->file_bytes, page);
-	return wal_segment_writer_has_failed(w) ? -EIO : 0;
+	if (!wal_segment_writer_has_failed(w))
+		return 0;
+	/* A page is not the file's any more: the caller closes it, whatever the pwrite says. */
+	err = write_zeros(w);
+	return err ? err : -ENOSPC;
 }
 
 /* Header and segment record, at the start. */

@@ -569,6 +569,7 @@ void disk_init(struct disk *disk, const char *path)
 		.rename = disk_rename,
 		.unlink = disk_unlink,
 		.now_ns = disk_now_ns,
+		.populate = wal_io_system.populate,
 		.passed_ns = wal_io_system.passed_ns,
 		.free_bytes = disk_free_bytes,
 	};
