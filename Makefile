@@ -144,6 +144,7 @@ EXTRA_test_telemetry := $(wildcard fs/opstats.c)
 EXTRA_test_busy_poll := fs/busy_poll.c
 EXTRA_test_lock_table := fs/lock_set.c fs/lock_waits.c fs/lock_space.c fs/intervals.c fs/table.c
 EXTRA_test_handles := fs/handles.c fs/table.c
+EXTRA_test_mounts := fs/mounts.c
 EXTRA_test_node := fs/node.c
 EXTRA_test_probes := fs/probes.c
 EXTRA_test_workers := fs/workers.c fs/opstats.c

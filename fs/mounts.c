@@ -15,6 +15,13 @@
 
 #define TYPE "fuse.walfs"
 
+const char *walfs_proc = "/proc";
+
+static void name_in_proc(char path[PATH_MAX], const char *process, const char *name)
+{
+	snprintf(path, PATH_MAX, "%s/%.10s/%s", walfs_proc, process, name);
+}
+
 void walfs_mount_destroy(struct walfs_mount *mount)
 {
 	free(mount->root);
@@ -82,14 +89,14 @@ static bool find(const char *process,
 		 bool (*match)(const struct walfs_mount *mount, const void *what), const void *what,
 		 struct walfs_mount *found)
 {
-	char path[64];
+	char path[PATH_MAX];
 	FILE *file;
 	struct walfs_mount mount;
 	bool is_found = false;
 	char *line = NULL;
 	size_t size = 0;
 
-	snprintf(path, sizeof(path), "/proc/%s/mountinfo", process);
+	name_in_proc(path, process, "mountinfo");
 	file = fopen(path, "re");
 	while (file && getline(&line, &size, file) >= 0) {
 		if (!parse_line(line, &mount))
@@ -132,21 +139,22 @@ bool walfs_mount_of_store(const char *store, struct walfs_mount *mount)
 /* Return: whether the name in /proc is that of a process in another mount namespace than ours. */
 static bool is_elsewhere(const char *process)
 {
-	char path[64];
+	char path[PATH_MAX], self[PATH_MAX];
 	struct stat ours, theirs;
 
-	snprintf(path, sizeof(path), "/proc/%s/ns/mnt", process);
+	name_in_proc(path, process, "ns/mnt");
+	name_in_proc(self, "self", "ns/mnt");
 	return process[strspn(process, "0123456789")] == '\0' && stat(path, &theirs) == 0 &&
-	       stat("/proc/self/ns/mnt", &ours) == 0 && theirs.st_ino != ours.st_ino;
+	       stat(self, &ours) == 0 && theirs.st_ino != ours.st_ino;
 }
 
 static void read_comm(const char *process, char *name, size_t size)
 {
-	char path[64];
+	char path[PATH_MAX];
 	FILE *file;
 
 	snprintf(name, size, "a process");
-	snprintf(path, sizeof(path), "/proc/%s/comm", process);
+	name_in_proc(path, process, "comm");
 	file = fopen(path, "re");
 	if (!file)
 		return;
@@ -158,11 +166,12 @@ static void read_comm(const char *process, char *name, size_t size)
 int walfs_fdinfo_number(const char *process, const char *fd, const char *key)
 {
 	size_t length = strlen(key);
-	char path[64], line[128];
+	char path[PATH_MAX], name[32], line[128];
 	int number = -1;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%.10s/fdinfo/%.10s", process, fd);
+	snprintf(name, sizeof(name), "fdinfo/%.10s", fd);
+	name_in_proc(path, process, name);
 	file = fopen(path, "re");
 	while (file && number < 0 && fgets(line, sizeof(line), file))
 		if (strncmp(line, key, length) != 0 || sscanf(line + length, ": %d", &number) != 1)
@@ -177,12 +186,12 @@ static bool serves_fuse(pid_t process, int *connection)
 {
 	static const char device[] = "/dev/fuse";
 	const struct dirent *entry;
-	char name[16], path[64], link[sizeof(device)];
+	char name[16], path[PATH_MAX], link[sizeof(device)];
 	bool serves = false;
 	DIR *fds;
 
 	snprintf(name, sizeof(name), "%d", (int)process);
-	snprintf(path, sizeof(path), "/proc/%s/fd", name);
+	name_in_proc(path, name, "fd");
 	fds = opendir(path);
 	while (fds && !serves && (entry = readdir(fds))) {
 		if (readlinkat(dirfd(fds), entry->d_name, link, sizeof(link)) !=
@@ -200,10 +209,11 @@ static bool serves_fuse(pid_t process, int *connection)
 /* Return: whether the store's path leads the process to the same directory as this one. */
 static bool is_same_there(const char *process, const char *store)
 {
-	char path[32 + PATH_MAX];
+	char root[PATH_MAX], path[2 * PATH_MAX];
 	struct stat ours, theirs;
 
-	snprintf(path, sizeof(path), "/proc/%s/root/%s", process, store);
+	name_in_proc(root, process, "root");
+	snprintf(path, sizeof(path), "%s/%s", root, store);
 	return stat(store, &ours) == 0 && stat(path, &theirs) == 0 &&
 	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
@@ -233,7 +243,7 @@ pid_t walfs_mount_elsewhere(const char *store, pid_t holder, char *who, size_t s
 {
 	const struct dirent *entry;
 	int connection = -1;
-	DIR *proc = serves_fuse(holder, &connection) ? opendir("/proc") : NULL;
+	DIR *proc = serves_fuse(holder, &connection) ? opendir(walfs_proc) : NULL;
 	pid_t pid = 0;
 
 	while (proc && !pid && (entry = readdir(proc))) {

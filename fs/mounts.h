@@ -17,6 +17,9 @@ struct walfs_mount {
 	char *source;
 };
 
+/* "/proc"; a test has one of its own. */
+extern const char *walfs_proc;
+
 /* Return: whether there is such a mount; then walfs_mount_destroy() it. */
 bool walfs_mount_by_id(int id, struct walfs_mount *mount);
 bool walfs_mount_of_store(const char *store, struct walfs_mount *mount);
