@@ -148,6 +148,7 @@ EXTRA_test_mounts := fs/mounts.c
 EXTRA_test_node := fs/node.c
 EXTRA_test_probes := fs/probes.c
 EXTRA_test_workers := fs/workers.c fs/opstats.c
+EXTRA_test_when := core/walctl/when.c
 
 # fixture(NAME, TESTS): tests/fixture_NAME.c is what these share, and no other test has.
 fixture = $(foreach test,$(2),$(eval EXTRA_$(test) += tests/fixture_$(1).c))
