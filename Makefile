@@ -9,7 +9,9 @@
 #   SANITIZE=        address,undefined or thread; give each a BUILD of its own
 #   WERROR=1         0: warnings do not fail the build
 #   BUILD=build      where everything that is made goes
-#   PREFIX=/usr/local, DESTDIR=      where "make install" puts things
+#   SHARED=          1: walfs and walctl use libwal.so.0, as packages want it; the build
+#                    tree then needs LD_LIBRARY_PATH. Without it they have libwal in them
+#   PREFIX=/usr/local, LIBDIR=PREFIX/lib, DESTDIR=      where "make install" puts things
 #   V=               1: show the commands
 #
 # Changed knobs rebuild what they touch.
@@ -22,7 +24,9 @@ CFLAGS ?= -O2 -g
 SANITIZE ?=
 WERROR ?= 1
 BUILD ?= build
+SHARED ?=
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 V ?=
 
@@ -171,18 +175,22 @@ FUZZ_WITH := $(CORE_SRC) $(wildcard tests/oracle*.c)
 FUZZ_WITH_options := fs/command_line.c fs/help.c fs/options.c fs/values.c
 FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(FUZZ_WITH) $(FUZZ_WITH_options) $(FUZZ_SRC))
 
-LIBWAL := $(if $(CORE_SRC),$(BUILD)/libwal.a)
+LIBWAL := $(BUILD)/libwal.a
+SONAME := libwal.so.0
+# Not of instrumented objects, whose run-time library a program brings.
+LIBWAL_SO := $(if $(SANITIZE),,$(BUILD)/$(SONAME))
 PROGRAMS := $(if $(FS_SRC),$(BUILD)/walfs) $(if $(WALCTL_SRC),$(BUILD)/walctl)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 HELPERS := $(addprefix $(BUILD)/tests/,$(basename $(notdir $(HELPER_SRC)))) \
 	$(addprefix $(BUILD)/tests/bench_,$(basename $(notdir $(BENCH_SRC))))
 FUZZERS := $(patsubst tests/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
-MANUALS := $(wildcard docs/*.1)
+MANUALS := $(wildcard docs/*.[1-8])
+MANUAL_SECTIONS := $(sort $(patsubst .%,%,$(suffix $(MANUALS))))
 
 # --- building ----------------------------------------------------------------
 
 .PHONY: all
-all: $(LIBWAL) $(PROGRAMS) ## build/walfs, build/walctl and build/libwal.a (the default)
+all: $(LIBWAL) $(LIBWAL_SO) $(PROGRAMS) ## walfs, walctl, libwal.a and libwal.so.0 in build/ (the default)
 
 # Rewritten only when its text changes, so that what depends on it is made again
 # exactly when a flag, or the list of sources, is another one.
@@ -198,6 +206,10 @@ $(BUILD)/sources: export STAMP_TEXT = $(CORE_SRC) $(WALCTL_SRC) $(FS_SRC) $(SUPP
 $(BUILD)/sources: FORCE
 	@$(STAMP)
 
+$(BUILD)/linkage: export STAMP_TEXT = $(PROGRAM_LIBWAL)
+$(BUILD)/linkage: FORCE
+	@$(STAMP)
+
 .PHONY: FORCE
 FORCE:
 
@@ -205,8 +217,10 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(COMPILE) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
 
-# core never sees FUSE's headers: they are not on its include path.
-$(CORE_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
+# core never sees FUSE's headers: they are not on its include path. Its objects are for both
+# libraries: what of -fPIC would cost, a function that is not inlined as another library might
+# replace it, goes with the second option, and the linker turns the rest into direct calls.
+$(CORE_OBJ): PKG_CFLAGS = -fPIC -fno-semantic-interposition -pthread $(XXHASH_CFLAGS)
 $(CORE_OBJ): | need-libxxhash
 $(WALCTL_OBJ): PKG_CFLAGS = $(JANSSON_CFLAGS)
 $(WALCTL_OBJ): | need-jansson
@@ -223,12 +237,20 @@ $(HELPER_OBJ) $(BENCH_OBJ): PKG_CFLAGS = -pthread $(XXHASH_CFLAGS)
 $(BUILD)/libwal.a: $(CORE_OBJ) $(BUILD)/sources
 	$(call say,AR,$@)rm -f $@ && ar rcs $@ $(CORE_OBJ)
 
-link = $(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) $(1)
+link = $(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a %/$(SONAME),$^) $(1)
 
-$(BUILD)/walctl: $(WALCTL_OBJ) $(LIBWAL) $(BUILD)/sources
+# What core/libwal.map does not name stays inside, and no call within goes through a table.
+$(BUILD)/$(SONAME): $(CORE_OBJ) core/libwal.map $(BUILD)/sources
+	$(call say,LD,$@)$(filter-out -pie,$(LINK)) -shared -Wl,-soname,$(SONAME),-z,defs \
+		-Wl,--version-script,core/libwal.map,-Bsymbolic-functions -o $@ $(CORE_OBJ) \
+		-pthread $(XXHASH_LIBS)
+
+PROGRAM_LIBWAL := $(if $(SHARED),$(BUILD)/$(SONAME),$(LIBWAL))
+
+$(BUILD)/walctl: $(WALCTL_OBJ) $(PROGRAM_LIBWAL) $(BUILD)/sources $(BUILD)/linkage
 	$(call link,-pthread $(JANSSON_LIBS) $(XXHASH_LIBS))
 
-$(BUILD)/walfs: $(FS_OBJ) $(LIBWAL) $(BUILD)/sources
+$(BUILD)/walfs: $(FS_OBJ) $(PROGRAM_LIBWAL) $(BUILD)/sources $(BUILD)/linkage
 	$(call link,-pthread $(FUSE_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS))
 
 # --- tests -------------------------------------------------------------------
@@ -402,31 +424,41 @@ $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/%.o \
 
 VERSION = $(shell sed -n 's/^.define WAL_VERSION "\(.*\)"/\1/p' include/walfs/wal.h)
 INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
-INSTALL_LIB := $(DESTDIR)$(PREFIX)/lib
+INSTALL_LIB := $(DESTDIR)$(LIBDIR)
 INSTALL_INC := $(DESTDIR)$(PREFIX)/include/walfs
-INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man
 
-$(BUILD)/libwal.pc: export PC_TEXT = prefix=$(PREFIX)\nName: libwal\nDescription: the log behind \
-	walfs, as a library\nVersion: $(VERSION)\nCflags: -I$${prefix}/include\nLibs: \
-	-L$${prefix}/lib -lwal -lxxhash -pthread
+# below(DIRECTORY, PREFIX, NAME): a directory as the .pc file says it, in terms of NAME.
+below = $(if $(filter $(2)/%,$(1)),$${$(3)}$(patsubst $(2)%,%,$(1)),$(1))
+
+$(BUILD)/libwal.pc: export PC_TEXT = prefix=$(PREFIX)\nlibdir=$(call below,$(LIBDIR),$(PREFIX),prefix)\n\
+	includedir=$${prefix}/include\n\nName: libwal\nDescription: the log behind walfs, as a library\n\
+	Version: $(VERSION)\nRequires.private: libxxhash\nCflags: -I$${includedir}\n\
+	Libs: -L$${libdir} -lwal\nLibs.private: -pthread
 $(BUILD)/libwal.pc: FORCE
 	@mkdir -p $(@D)
-	@printf '%b\n' "$$PC_TEXT" >$@
+	@printf '%b\n' "$$PC_TEXT" | sed 's/^[[:space:]]*//' >$@
 
 .PHONY: install
-install: all $(BUILD)/libwal.pc ## programs, manual pages, library and header, below DESTDIR and PREFIX
-	$(Q)install -d $(INSTALL_BIN) $(INSTALL_LIB)/pkgconfig $(INSTALL_INC)
+install: all $(BUILD)/libwal.pc ## programs, manual pages, libraries and header, below DESTDIR and PREFIX
+	$(Q)install -d $(INSTALL_BIN) $(INSTALL_LIB)/pkgconfig $(INSTALL_INC) \
+	    $(addprefix $(INSTALL_MAN)/man,$(MANUAL_SECTIONS))
 	$(Q)install -m 0755 $(PROGRAMS) $(INSTALL_BIN)
 	$(Q)install -m 0644 $(LIBWAL) $(INSTALL_LIB)
+	$(Q)install -m 0644 $(BUILD)/$(SONAME) $(INSTALL_LIB)/libwal.so.$(VERSION)
+	$(Q)ln -sf libwal.so.$(VERSION) $(INSTALL_LIB)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(INSTALL_LIB)/libwal.so
 	$(Q)install -m 0644 $(BUILD)/libwal.pc $(INSTALL_LIB)/pkgconfig
 	$(Q)install -m 0644 include/walfs/wal.h include/walfs/format.h $(INSTALL_INC)
-	$(if $(MANUALS),$(Q)install -d $(INSTALL_MAN) && install -m 0644 $(MANUALS) $(INSTALL_MAN))
+	$(Q)for section in $(MANUAL_SECTIONS); do \
+	    install -m 0644 docs/*.$$section $(INSTALL_MAN)/man$$section || exit; done
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
 	$(Q)rm -f $(INSTALL_BIN)/walfs $(INSTALL_BIN)/walctl $(INSTALL_LIB)/libwal.a \
+	    $(INSTALL_LIB)/libwal.so.$(VERSION) $(INSTALL_LIB)/$(SONAME) $(INSTALL_LIB)/libwal.so \
 	    $(INSTALL_LIB)/pkgconfig/libwal.pc $(INSTALL_INC)/wal.h $(INSTALL_INC)/format.h \
-	    $(addprefix $(INSTALL_MAN)/,$(notdir $(MANUALS)))
+	    $(foreach manual,$(MANUALS),$(INSTALL_MAN)/man$(patsubst .%,%,$(suffix $(manual)))/$(notdir $(manual)))
 	$(Q)rmdir $(INSTALL_INC) 2>/dev/null || true
 
 .PHONY: clean
