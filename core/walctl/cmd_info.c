@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "walctl.h"
 
@@ -205,10 +201,12 @@ static void print_row_head(void)
 	       "LAST", "EVENTS", "PAYLOAD", "CREATED", "CLOSED");
 }
 
-static void print_row(const char *file, const struct wal_segment_info *info)
+static void print_row(void *ctx, struct listed *listed)
 {
+	const struct wal_segment_info *info = &listed->info;
 	char created[WAL_TIME_TEXT], closed[WAL_TIME_TEXT] = "-", payload[SIZE_TEXT];
 
+	(void)ctx;
 	if (info->block_size) {
 		wal_time_format(info->created_ns, created);
 		if (info->closed_ns)
@@ -224,181 +222,64 @@ static void print_row(const char *file, const struct wal_segment_info *info)
 	}
 	if (info->fault.kind != WAL_FAULT_NONE) {
 		fputs("              ", stdout);
-		put_fault(stdout, file, &info->fault);
+		put_fault(stdout, listed->file, &info->fault);
 		putchar('\n');
 	}
 }
 
-static uint64_t size_of(const struct target *target, const char *file)
-{
-	struct stat st;
-	bool alone = target->kind == TARGET_SEGMENT;
-
-	return !fstatat(AT_FDCWD, file, &st, alone ? 0 : AT_SYMLINK_NOFOLLOW) ? (uint64_t)st.st_size
-									      : 0;
-}
-
-/* What the segment alone does not say: it is of another log, or recovery finds it damaged. */
-static void add_fault(const struct target *target, size_t n, struct wal_segment_info *info)
-{
-	struct wal_fault fault;
-
-	if (target_foreign_fault(target, n, info, &fault) || outlook_fault(target, info, &fault))
-		info->fault = fault;
-	if (info->fault.kind != WAL_FAULT_NONE)
-		info->state = WAL_DAMAGED;
-}
-
-/* The n-th segment, also one that is too damaged to be opened. */
-static enum status read_segment(const struct target *target, size_t n, char **file,
-				struct wal_segment_info *info, bool *retired)
-{
-	struct wal_segment_reader *reader;
-	struct wal_fault fault;
-	int result = target_reader(target, n, &reader, file, &fault);
-
-	*retired = false;
-	if (!result) {
-		*info = *wal_segment_reader_info(reader);
-		target_reader_close(target, reader);
-		add_fault(target, n, info);
-		return info->fault.kind == WAL_FAULT_NONE ? STATUS_SOUND : STATUS_DAMAGED;
-	}
-	memset(info, 0, sizeof(*info));
-	*retired = result == -ENOENT && target_is_retired(target, n);
-	if (*retired)
-		return STATUS_SOUND;
-	info->state = WAL_DAMAGED;
-	info->index =
-		target->kind == TARGET_SEGMENT ? target_index(target) : target->info.segments[n];
-	info->fault = fault;
-	info->file_bytes = size_of(target, *file);
-	if (status_of(result) == STATUS_TROUBLE)
-		return complain_segment(*file, result, &fault);
-	return STATUS_DAMAGED;
-}
-
 static enum status show_segment(const struct target *target, bool json)
 {
-	struct wal_segment_info info;
+	struct listed listed = {0};
 	bool retired; /* a file given alone is not */
-	char *file;
-	enum status status = read_segment(target, 0, &file, &info, &retired);
+	enum status status = listing_read(target, 0, &listed, &retired);
 
 	if (status != STATUS_TROUBLE && json)
-		json_print(json_segment(file, &info));
+		json_print(json_segment(listed.file, &listed.info));
 	else if (status != STATUS_TROUBLE)
-		print_segment(file, &info);
-	free(file);
+		print_segment(listed.file, &listed.info);
+	free(listed.file);
 	return status;
 }
 
 /* What is shown of a store: lines for a person, or what goes into one JSON object. */
-struct listing {
-	json_t *segments; /* NULL: lines */
+struct arrays {
+	json_t *segments;
 	json_t *missing;
-	struct sequence sequence;
-	enum status worst;
 };
 
-static json_t *known_number(uint64_t number)
-{
-	return number ? json_number(number) : json_null();
-}
-
-static void list_gap(struct listing *listing, const struct gap *gap)
+static void print_gap(void *ctx, const struct gap *gap)
 {
 	char text[GAP_TEXT];
-	json_t *object;
 
-	listing->worst = worse(listing->worst, STATUS_DAMAGED);
-	if (listing->missing) {
-		object = json_object();
-		json_put(object, "first_event", known_number(gap->first));
-		json_put(object, "last_event", known_number(gap->last));
-		json_put(object, "first_segment", known_number(gap->first_segment));
-		json_put(object, "last_segment", known_number(gap->last_segment));
-		json_add(listing->missing, object);
-	} else {
-		gap_format(gap, text);
-		printf("  %-10s  %-8s  %s\n", "-", "MISSING", text);
-	}
+	(void)ctx;
+	gap_format(gap, text);
+	printf("  %-10s  %-8s  %s\n", "-", "MISSING", text);
 }
 
-/* R50: ids that were given before; reported where nothing else is wrong with the segment. */
-static void list_repeat(struct listing *listing, struct wal_segment_info *info)
+static void add_segment(void *ctx, struct listed *listed)
 {
-	char text[REPEAT_TEXT];
+	struct arrays *arrays = ctx;
 
-	if (!sequence_repeats(&listing->sequence, info->first_event, text))
-		return;
-	listing->worst = worse(listing->worst, STATUS_DAMAGED);
-	if (info->fault.kind != WAL_FAULT_NONE)
-		return;
-	info->fault = (struct wal_fault){
-		.kind = WAL_FAULT_SEQUENCE, .segment = info->index, .block = WAL_NO_BLOCK};
-	snprintf(info->fault.detail, sizeof(info->fault.detail), "%s", text);
+	json_add(arrays->segments, json_segment(listed->file, &listed->info));
 }
 
-/* What the segment says of its place in the log, if it says that. */
-static void list_place(struct listing *listing, struct wal_segment_info *info)
+static void add_gap(void *ctx, const struct gap *gap)
 {
-	struct gap gap;
+	struct arrays *arrays = ctx;
 
-	sequence_file(&listing->sequence, info->index);
-	if (info->fault.kind == WAL_FAULT_OTHER_LOG || info->fault.kind == WAL_FAULT_SEQUENCE)
-		return;		 /* it is not of this log, or nothing says that it is */
-	if (!info->block_size) { /* what it has is not known, and its row says so */
-		sequence_lost(&listing->sequence);
-		return;
-	}
-	list_repeat(listing, info);
-	if (sequence_ids(&listing->sequence, info->first_event, &gap))
-		list_gap(listing, &gap);
-	listing->sequence.next_id = info->last_event + 1;
-}
-
-static void list_nth(const struct target *target, size_t n, struct listing *listing)
-{
-	struct wal_segment_info info;
-	bool retired;
-	char *file;
-	enum status status = read_segment(target, n, &file, &info, &retired);
-
-	listing->worst = worse(listing->worst, status);
-	if (retired) {
-		sequence_file(&listing->sequence, target->info.segments[n]);
-		sequence_lost(&listing->sequence);
-	} else {
-		list_place(listing, &info);
-	}
-	if (!retired && status != STATUS_TROUBLE && listing->segments)
-		json_add(listing->segments, json_segment(file, &info));
-	else if (!retired && status != STATUS_TROUBLE)
-		print_row(file, &info);
-	free(file);
-}
-
-static void list_segments(const struct target *target, struct listing *listing)
-{
-	struct gap gap;
-
-	sequence_begin(&listing->sequence, target);
-	for (size_t n = 0; n < target->count; n++)
-		list_nth(target, n, listing);
-	if (sequence_end(&listing->sequence, target, &gap))
-		list_gap(listing, &gap);
+	json_add(arrays->missing, json_gap(gap));
 }
 
 static enum status show_as_json(const struct target *target)
 {
-	struct listing listing = {.segments = json_array(), .missing = json_array()};
+	struct arrays arrays = {.segments = json_array(), .missing = json_array()};
+	struct listing listing = {.segment = add_segment, .gap = add_gap, .ctx = &arrays};
 	json_t *store = json_store(target), *notes = json_array(), *faults = json_array();
 	enum status outlook = outlook_json(target, notes, faults);
 
-	list_segments(target, &listing);
-	json_put(store, "segments", listing.segments);
-	json_put(store, "missing", listing.missing);
+	listing_run(&listing, target);
+	json_put(store, "segments", arrays.segments);
+	json_put(store, "missing", arrays.missing);
 	json_put(store, "notes", notes);
 	json_put(store, "faults", faults);
 	json_print(store);
@@ -407,13 +288,13 @@ static enum status show_as_json(const struct target *target)
 
 static enum status show_store(const struct target *target, bool json)
 {
-	struct listing listing = {.worst = STATUS_SOUND};
+	struct listing listing = {.segment = print_row, .gap = print_gap};
 
 	if (json)
 		return show_as_json(target);
 	print_store(target);
 	print_row_head();
-	list_segments(target, &listing);
+	listing_run(&listing, target);
 	return worse(listing.worst, outlook_print(target));
 }
 

@@ -6,12 +6,15 @@
 
 #include "walctl.h"
 
+/* clang-format off */
 static const struct command *const commands[] = {
 	&command_verify,
 	&command_cat,
 	&command_info,
+	&command_ls,
 	&command_status,
 };
+/* clang-format on */
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

@@ -27,6 +27,7 @@ struct command {
 extern const struct command command_verify;
 extern const struct command command_cat;
 extern const struct command command_info;
+extern const struct command command_ls;
 extern const struct command command_status;
 
 /* --- output.c: words for a person ---------------------------------------- */
@@ -221,8 +222,37 @@ bool sequence_end(struct sequence *sequence, const struct target *target, struct
 /* "events 201 to 400 are". Return: text. */
 const char *gap_events(const struct gap *gap, char text[GAP_EVENTS_TEXT]);
 #define GAP_TEXT 192
+/* Its members are null where they are not known, or none is missing. */
+json_t *json_gap(const struct gap *gap);
 /* "events 201 to 400 are missing, with segment 2". */
 void gap_format(const struct gap *gap, char text[GAP_TEXT]);
+
+/* --- listing.c: the segments of a store ----------------------------------------- */
+
+struct listed {
+	char *file; /* free() it */
+	/* block_size is 0 of one that is too damaged to be opened. */
+	struct wal_segment_info info;
+	bool wants_first;
+	uint64_t first_ns; /* with that, of its first event; 0: none, or not readable */
+};
+
+struct listing {
+	void *ctx;
+	bool wants_first;
+	/* Each in order. A file that it wants to keep it takes, and leaves NULL. */
+	void (*segment)(void *ctx, struct listed *listed);
+	/* What is missing before the next one, or at the end. */
+	void (*gap)(void *ctx, const struct gap *gap);
+	struct sequence sequence;
+	enum status worst;
+};
+
+/* Return: the status that all of it means. */
+enum status listing_run(struct listing *listing, const struct target *target);
+/* The n-th segment as a listing has it, also a lone one. retired: see target_is_retired(). */
+enum status listing_read(const struct target *target, size_t n, struct listed *listed,
+			 bool *retired);
 
 /* --- progress.c: a bar on stderr --------------------------------------------- */
 

@@ -112,3 +112,16 @@ case_incarnation_of_a_resumed_segment_stays_what_it_was() {
 	mount_log
 	same 'after a mount' "$(attribute incarnation "$mnt/0000000001.wal")" 1
 }
+
+case_walctl_ls_of_a_mount_has_the_active_segment() {
+	mount_log
+	seq 1 1000 >>"$mnt/current"
+	rotate
+	seq 1001 1010 >>"$mnt/current"
+	"$walctl" ls "$mnt" >"$dir/table"
+	grep -qE '^0000000001  sealed +1 +1000 +1000 ' "$dir/table"
+	grep -qE '^0000000002  active +1001 +1010 +10 .* -$' "$dir/table"
+	grep -qF '2 segments (1 active, 1 sealed), 1,010 events (1 to 1010)' "$dir/table"
+	same 'of the store' "$("$walctl" ls "$store" | head -n 3 | tail -n 2 | cut -c1-50)" \
+		"$(sed -n 2,3p "$dir/table" | cut -c1-50)"
+}
