@@ -118,6 +118,13 @@ void walfs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* --- write and sync --------------------------------------------------------------- */
 
+/* Of a write without O_APPEND, which fcntl can clear after the open. */
+static bool goes_on(const struct walfs_handle *handle, off_t offset)
+{
+	return handle->sequential && walfs_sequential_goes_on(&handle->fs->sequential,
+							      handle->sequential, (uint64_t)offset);
+}
+
 void walfs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
 		 struct fuse_file_info *fi)
 {
@@ -127,16 +134,18 @@ void walfs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, 
 	ssize_t taken;
 
 	(void)ino;
-	(void)offset;
 	if (!handle || !handle->writable) {
 		fuse_reply_err(req, EBADF);
 		return;
 	}
-	if (!(fi->flags & O_APPEND)) { /* fcntl can clear it after open */
+	if (!(fi->flags & O_APPEND) && !goes_on(handle, offset)) {
 		fuse_reply_err(req, EPERM);
 		return;
 	}
 	taken = walfs_frame_write(&handle->frame, fs->log, data, size, durable);
+	if (taken > 0 && handle->sequential)
+		walfs_sequential_wrote(&fs->sequential, handle->sequential,
+				       (uint64_t)(offset + taken));
 	if (taken < 0)
 		fuse_reply_err(req, (int)-taken);
 	else if (durable && taken > 0)

@@ -78,8 +78,10 @@ struct walfs_handle *walfs_handle_get(struct walfs *fs, uint64_t id)
 }
 
 /* The loop's, as what all frames hold is counted without a lock. */
-static void end_frame(struct walfs_handle *handle)
+static void end_writing(struct walfs_handle *handle)
 {
+	if (handle->sequential)
+		walfs_sequential_remove(&handle->fs->sequential, handle->sequential);
 	/* What could not be appended at the end needs no room any more. */
 	wal_log_hold(handle->fs->log, &handle->frame.hold, 0);
 	walfs_frame_destroy(&handle->frame);
@@ -109,7 +111,7 @@ void walfs_handle_put(struct walfs_handle *handle)
 	fs->handles.first_free = (uint32_t)i;
 	if (handle->readable)
 		walfs_table_remove(&fs->handles.by_ino, &handle->by_ino);
-	end_frame(handle);
+	end_writing(handle);
 	/* The last close of a segment that was removed takes as long as to free its space. */
 	if (handle->readable)
 		walfs_strand_end(&fs->workers, &handle->strand, strand_idle);
@@ -161,7 +163,7 @@ int walfs_handles_end(struct walfs *fs)
 		err = walfs_frame_finish(&handle->frame, fs->log);
 		if (err && !first)
 			first = err;
-		end_frame(handle);
+		end_writing(handle);
 		destroy(handle);
 	}
 	walfs_table_destroy(&fs->handles.by_ino, NULL);

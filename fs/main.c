@@ -255,6 +255,7 @@ static struct walfs *new_walfs(const struct walfs_options *options)
 	fs->signal_fd = -1;
 	fs->locks.table.granted = walfs_locks_granted;
 	walfs_readers_init(&fs->readers);
+	walfs_sequential_init(&fs->sequential);
 	fs->frames.max_line = options->max_line;
 	fs->frames.buffered_max =
 		options->max_line > WALFS_BUFFERED_MAX ? options->max_line : WALFS_BUFFERED_MAX;
@@ -384,6 +385,7 @@ static int stop(struct walfs *fs)
 	walfs_checked_destroy(&fs->checked);
 	walfs_probes_destroy(&fs->probes);
 	walfs_readers_destroy(&fs->readers);
+	walfs_sequential_destroy(&fs->sequential);
 	pthread_mutex_destroy(&fs->reading);
 	pthread_mutex_destroy(&fs->sync_lock);
 	pthread_cond_destroy(&fs->sync_done);

@@ -29,7 +29,9 @@ static int may_open(const struct walfs *fs, enum walfs_kind kind, int flags)
 
 	if ((writing || flags & O_TRUNC) && kind != WALFS_CURRENT)
 		return -EPERM;
-	if (flags & O_TRUNC || (writing && !(flags & O_APPEND)))
+	if (flags & O_TRUNC)
+		return -EPERM;
+	if (writing && !(flags & O_APPEND) && !fs->options.append_sequential)
 		return -EPERM;
 	if (writing && wal_log_is_read_only(fs->log))
 		return -EROFS;
@@ -185,6 +187,20 @@ static void note_position(struct walfs_handle *handle)
 	atomic_store(&handle->time_ns, position.last_ns);
 }
 
+/* Without O_APPEND it writes where it takes the end to be. Return: 0 or -ENOMEM. */
+static int begin_sequential(struct walfs_handle *handle, int flags)
+{
+	struct walfs *fs = handle->fs;
+	struct wal_log_position position;
+
+	if (!handle->writable || flags & O_APPEND)
+		return 0;
+	wal_log_position(fs->log, &position);
+	handle->sequential = walfs_sequential_add(&fs->sequential, handle->ino, handle->id,
+						  position.payload_bytes);
+	return handle->sequential ? 0 : -ENOMEM;
+}
+
 void walfs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct walfs *fs = walfs_of(req);
@@ -197,6 +213,10 @@ void walfs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	handle = walfs_handle_new(fs, ino, fi->flags);
+	if (handle && begin_sequential(handle, fi->flags)) {
+		walfs_handle_put(handle);
+		handle = NULL;
+	}
 	if (!handle) {
 		fuse_reply_err(req, ENOMEM);
 		return;

@@ -225,6 +225,14 @@ static const char *parse_busy_poll(struct walfs_parser *parser, const char *text
 	return NULL;
 }
 
+static const char *parse_append(struct walfs_parser *parser, const char *text)
+{
+	if (strcmp(text, "strict") != 0 && strcmp(text, "sequential") != 0)
+		return "strict or sequential";
+	parser->options->append_sequential = strcmp(text, "sequential") == 0;
+	return NULL;
+}
+
 static const char *parse_uid(struct walfs_parser *parser, const char *text)
 {
 	const struct passwd *user;
@@ -296,6 +304,11 @@ static const struct walfs_option documented[] = {
 	{.name = "max_line=", .value = "SIZE", .standard = "16M", .parse = parse_max_line,
 	 .help = "with framing=line, a longer line is cut: 4K to 2G, and never more than about "
 		 "half of a segment"},
+
+	{.name = "append=", .value = "strict|sequential", .standard = "strict",
+	 .parse = parse_append,
+	 .help = "strict: writers open with O_APPEND; sequential: or without it, and each write "
+		 "goes on where their last one or their seek to the end was"},
 
 	{.name = "sync=", .value = "none|interval[:MS]|always", .standard = "interval:1000",
 	 .parse = parse_sync,

@@ -108,6 +108,7 @@ static struct object options_in_force(const struct walfs_view *view)
 	put_number(&object, "keep_age_s", options->keep_age_s);
 	put(&object, "io", json_string(io_text(options->io_method)));
 	put_number(&object, "busy_poll_us", options->busy_poll_us);
+	put(&object, "append", json_string(options->append_sequential ? "sequential" : "strict"));
 	put_number(&object, "max_line_bytes", options->max_line);
 	put(&object, "ro", json_boolean(options->read_only));
 	put(&object, "allow_other", json_boolean(options->allow_other));

@@ -87,12 +87,23 @@ static void answer_lookup(const struct walfs_question *question,
 	fuse_reply_entry(question->req, &entry);
 }
 
+/* Without O_APPEND, who is told where `current` ends will write there. */
+static void tell_end(const struct walfs_question *question, off_t size)
+{
+	struct walfs *fs = walfs_of(question->req);
+
+	if (fs->options.append_sequential && question->asked)
+		walfs_sequential_tell(&fs->sequential, question->asked, question->asked_handle,
+				      (uint64_t)size);
+}
+
 static void answer_getattr(const struct walfs_question *question,
 			   const struct wal_segment_info *info)
 {
 	const struct walfs *fs = walfs_of(question->req);
 	struct stat st = walfs_stat_segment(fs, question->ino, info);
 
+	tell_end(question, st.st_size);
 	fuse_reply_attr(question->req, &st, timeout_of(fs, question->ino, info));
 }
 
@@ -208,6 +219,7 @@ static void answer_removed(const struct walfs_question *question)
 					 question->open_size, question->open_time_ns);
 
 	st.st_nlink = 0;
+	tell_end(question, st.st_size);
 	fuse_reply_attr(question->req, &st, 0);
 }
 
@@ -220,6 +232,8 @@ void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.segment = walfs_ino_segment(ino),
 		.answer = answer_getattr,
 		.removed = answer_removed,
+		.asked = walfs_ino_kind(ino) == WALFS_CURRENT ? ino : 0,
+		.asked_handle = fi ? fi->fh : 0,
 	};
 	fuse_ino_t active = ino;
 	struct stat st;
@@ -236,10 +250,12 @@ void walfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	walfs_question_aim(&question, fi ? walfs_handle_get(fs, fi->fh) : NULL);
 	if (walfs_ino_kind(ino) == WALFS_CURRENT && walfs_stat_active(fs, &active, &st) &&
-	    (!question.is_open || question.segment == walfs_ino_segment(active)))
+	    (!question.is_open || question.segment == walfs_ino_segment(active))) {
+		tell_end(&question, st.st_size);
 		fuse_reply_attr(req, &st, 0);
-	else
+	} else {
 		walfs_ask(&question);
+	}
 }
 
 /* --- readdir --------------------------------------------------------------------------- */

@@ -31,6 +31,7 @@
 #include "notice.h"
 #include "opstats.h"
 #include "probes.h"
+#include "sequential.h"
 #include "workers.h"
 
 struct walfs;
@@ -64,7 +65,8 @@ struct walfs_options {
 	uint32_t keep_age_s;
 	enum wal_io_method io_method;
 	uint32_t busy_poll_us; /* 0: sleep at once */
-	char *mount_options;   /* for libfuse and the kernel; may be NULL */
+	bool append_sequential;
+	char *mount_options; /* for libfuse and the kernel; may be NULL */
 };
 
 enum walfs_parse { WALFS_PARSE_RUN, WALFS_PARSE_DONE, WALFS_PARSE_BAD };
@@ -164,6 +166,7 @@ struct walfs_handle {
 	bool writable;
 	bool ends_in_error; /* a damaged segment's payload */
 	struct walfs_frame frame;
+	struct walfs_writer *sequential; /* NULL: it writes with O_APPEND, or not at all */
 	/* What fstat() says when the segment is gone, or never was one. */
 	_Atomic uint64_t size;
 	_Atomic uint64_t time_ns;
@@ -291,6 +294,7 @@ struct walfs {
 	char elsewhere_name[64];
 	uint32_t lookups; /* of current; makes each nodeid a new one */
 	struct walfs_handles handles;
+	struct walfs_sequential sequential;
 	struct walfs_frames frames;
 	struct walfs_readers readers;
 	uint32_t read_files; /* so many files may be open for reading */
@@ -359,6 +363,8 @@ struct walfs_question {
 	 * active one if it is of `current`, else ENOENT.
 	 */
 	void (*removed)(const struct walfs_question *question);
+	fuse_ino_t asked;      /* by the kernel; 0: it is not for the size */
+	uint64_t asked_handle; /* 0: for the inode */
 	bool is_open; /* it is about an open file, of which this was known when it was read: */
 	uint64_t open_size, open_time_ns;
 	const struct walfs_attribute *attribute; /* xattr.c */

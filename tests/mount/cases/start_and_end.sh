@@ -70,7 +70,7 @@ case_the_defaults_that_help_names_are_those_in_force() {
 	"$walfs" --help >"$dir/help"
 	[ "$(awk 'length($0) > 80' "$dir/help" | wc -l)" -eq 0 ]
 	options=$(defaults_of_help | paste -sd ,)
-	same defaults "$(tr , '\n' <<<"$options" | wc -l)" 9
+	same defaults "$(tr , '\n' <<<"$options" | wc -l)" 10
 	"$walfs" "$store" "$mnt"
 	jq -S .options "$mnt/.walfs/status" >"$dir/without"
 	fusermount3 -u "$mnt"
