@@ -41,6 +41,54 @@ cat_by_id_is_exact() {
 	is 'what was printed' "$(cat out)" ''
 }
 
+# Segments of ten lines each, at these times in seconds; then whatever its clock was.
+segments_at() {
+	local time line=1
+	for time in "$@"; do
+		echo "@@clock $time"
+		lines $line $((line + 9))
+		echo '@@rotate'
+		line=$((line + 10))
+	done
+}
+
+# A clock that was ahead, that went back twice, and that was right again.
+cat_by_time_is_exact_whatever_the_clock_did() {
+	local since until
+	# shellcheck disable=SC2046 # words
+	segments_at $(seq 1000 10 1200) $(seq 5000 10 5050) $(seq 1210 10 1400) 1100 1350 \
+		$(seq 1360 10 1500) | "$mkstore" -b "$block" -s $((block * 4)) store
+	walctl_is 0 cat --json store
+	jq -r '(.time | sub("\\.[0-9]*Z$"; "Z") | fromdate)' out >when
+	jq -r .id out >ids
+	for since in 900 1000 1055 1200 1205 1300 1355 1500 4000 5020 6000; do
+		for until in 950 1010 1100 1220 1350 1401 2000 5040 9999; do
+			[ "$since" -lt "$until" ] || continue
+			paste when ids | awk -v since="$since" -v until="$until" \
+				'$1 >= since && $1 < until { print $2 }' >want
+			walctl_is 0 cat --json --since "@$since" --until "@$until" store
+			jq -r .id out | cmp want - || { echo "since $since until $until" && return 1; }
+		done
+	done
+}
+
+# What nobody looks at cannot be complained of: it is the last segment but two that is wanted.
+cat_by_time_does_not_open_what_is_older() {
+	# shellcheck disable=SC2046 # words
+	segments_at $(seq 1000 10 1630) | "$mkstore" -b "$block" -s $((block * 4)) store
+	for old in 0000000002 0000000003 0000000020 0000000057; do
+		dd if=/dev/zero of="store/$old.wal" bs=4096 count=1 conv=notrunc status=none
+	done
+	walctl_is 0 cat --since @1610 store
+	lines 611 640 | cmp - out
+	is 'what it complained of' "$(cat err)" ''
+	walctl_is 1 cat store
+	rm store/0000000062.wal # it may have held what is wanted
+	walctl_is 1 cat --since @1610 store
+	holds err 'events 601 to 610 are missing, with segment 62'
+	lines 611 640 | cmp - out
+}
+
 cat_by_time_includes_since_and_excludes_until() {
 	{
 		lines 1 30
@@ -452,6 +500,8 @@ cat_ends_quietly_with_its_reader() {
 it 'cat gives back the bytes' cat_gives_back_the_bytes
 it 'cat by id is exact' cat_by_id_is_exact
 it 'cat by time includes since and excludes until' cat_by_time_includes_since_and_excludes_until
+it 'cat by time is exact whatever the clock did' cat_by_time_is_exact_whatever_the_clock_did
+it 'cat by time does not open what is older' cat_by_time_does_not_open_what_is_older
 it 'cat --json has every byte' cat_json_has_every_byte
 it 'cat --json is a line an event to every reader' cat_json_is_a_line_an_event_to_every_reader
 it 'an event at the end of time is printed' an_event_at_the_end_of_time_is_printed

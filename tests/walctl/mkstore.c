@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Makes a store without a mount: what walfs would do with the lines of standard
- * input, by <walfs/wal.h> alone.
+ * input, by <walfs/wal.h>; only the clock can be another one.
  *
  *   mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-k KEEP] [-u] STORE
  *
  * Each line is one record; a last line without its newline is flagged PART. Lines
- * that begin with "@@" are orders: "@@rotate", and "@@sync", which is answered with
- * "synced" on standard output. -k: keep that many finished segments.
+ * that begin with "@@" are orders: "@@rotate"; "@@sync", which is answered with "synced" on
+ * standard output; "@@clock SECONDS", from which on the clock goes on by a millisecond each time
+ * that it is read. -k: keep that many finished segments.
  * -u: end as a killed daemon would, without closing.
  */
 #include <errno.h>
@@ -16,6 +17,19 @@
 #include <string.h>
 #include <unistd.h>
 #include <walfs/wal.h>
+
+#include "core/base/io.h"
+
+static _Atomic uint64_t clock_ns; /* 0: the real one */
+
+static uint64_t now_ns(const struct wal_io *io)
+{
+	(void)io;
+	if (!clock_ns)
+		return wal_io_system.now_ns(&wal_io_system);
+	clock_ns += 1000000;
+	return clock_ns;
+}
 
 static int fail(const char *what, int error)
 {
@@ -48,6 +62,10 @@ static int obey(struct wal_log *log, const char *order)
 
 	if (!strcmp(order, "@@rotate\n"))
 		return wal_log_rotate(log);
+	if (!strncmp(order, "@@clock ", 8)) {
+		clock_ns = strtoull(order + 8, NULL, 10) * 1000000000u;
+		return 0;
+	}
 	if (strcmp(order, "@@sync\n") != 0)
 		return -EINVAL;
 	result = wal_log_sync(log);
@@ -104,7 +122,9 @@ static bool parse(int argc, char **argv, struct wal_log_options *options, bool *
 
 int main(int argc, char **argv)
 {
+	struct wal_io io = wal_io_system;
 	struct wal_log_options options = {
+		.io = &io,
 		.framing = {.kind = WAL_FRAME_LINE},
 		.notice = on_notice,
 	};
@@ -113,6 +133,7 @@ int main(int argc, char **argv)
 	bool unclean = false;
 	int result;
 
+	io.now_ns = now_ns;
 	if (!parse(argc, argv, &options, &unclean)) {
 		fprintf(stderr, "usage: mkstore [-b BLOCK] [-s SEGMENT] [-f FRAMING] [-k KEEP] "
 				"[-u] STORE\n");

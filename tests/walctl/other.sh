@@ -201,7 +201,7 @@ wrong_usage_is_trouble() {
 		holds err 'is no event id'
 	done
 	walctl_is 2 cat --from 2 --to 1 "$store"
-	for time in now '' 2026-13-01 2026-11-22T25:00:00Z @x; do
+	for time in later '' 2026-13-01 2026-11-22T25:00:00Z @x; do
 		walctl_is 2 cat --since "$time" "$store"
 		holds err 'is no time'
 	done
