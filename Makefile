@@ -12,6 +12,7 @@
 #   SHARED=          1: walfs and walctl use libwal.so.0, as packages want it; the build
 #                    tree then needs LD_LIBRARY_PATH. Without it they have libwal in them
 #   PREFIX=/usr/local, LIBDIR=PREFIX/lib, DESTDIR=      where "make install" puts things
+#   ZSHDIR=PREFIX/share/zsh/site-functions
 #   V=               1: show the commands
 #
 # Changed knobs rebuild what they touch.
@@ -27,6 +28,7 @@ BUILD ?= build
 SHARED ?=
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 DESTDIR ?=
 V ?=
 
@@ -428,6 +430,8 @@ INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
 INSTALL_LIB := $(DESTDIR)$(LIBDIR)
 INSTALL_INC := $(DESTDIR)$(PREFIX)/include/walfs
 INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man
+INSTALL_BASH := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+INSTALL_ZSH := $(DESTDIR)$(ZSHDIR)
 
 # below(DIRECTORY, PREFIX, NAME): a directory as the .pc file says it, in terms of NAME.
 below = $(if $(filter $(2)/%,$(1)),$${$(3)}$(patsubst $(2)%,%,$(1)),$(1))
@@ -441,9 +445,9 @@ $(BUILD)/libwal.pc: FORCE
 	@printf '%b\n' "$$PC_TEXT" | sed 's/^[[:space:]]*//' >$@
 
 .PHONY: install
-install: all $(BUILD)/libwal.pc ## programs, manual pages, libraries and header, below DESTDIR and PREFIX
+install: all $(BUILD)/libwal.pc ## programs, manual pages, libraries, headers, below DESTDIR and PREFIX
 	$(Q)install -d $(INSTALL_BIN) $(INSTALL_LIB)/pkgconfig $(INSTALL_INC) \
-	    $(addprefix $(INSTALL_MAN)/man,$(MANUAL_SECTIONS))
+	    $(addprefix $(INSTALL_MAN)/man,$(MANUAL_SECTIONS)) $(INSTALL_BASH) $(INSTALL_ZSH)
 	$(Q)install -m 0755 $(PROGRAMS) $(INSTALL_BIN)
 	$(Q)install -m 0644 $(LIBWAL) $(INSTALL_LIB)
 	$(Q)install -m 0644 $(BUILD)/$(SONAME) $(INSTALL_LIB)/libwal.so.$(VERSION)
@@ -453,13 +457,17 @@ install: all $(BUILD)/libwal.pc ## programs, manual pages, libraries and header,
 	$(Q)install -m 0644 include/walfs/wal.h include/walfs/format.h $(INSTALL_INC)
 	$(Q)for section in $(MANUAL_SECTIONS); do \
 	    install -m 0644 docs/*.$$section $(INSTALL_MAN)/man$$section || exit; done
+	$(Q)for program in walfs walctl; do \
+	    install -m 0644 completion/$$program.bash $(INSTALL_BASH)/$$program && \
+	    install -m 0644 completion/_$$program $(INSTALL_ZSH) || exit; done
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
 	$(Q)rm -f $(INSTALL_BIN)/walfs $(INSTALL_BIN)/walctl $(INSTALL_LIB)/libwal.a \
 	    $(INSTALL_LIB)/libwal.so.$(VERSION) $(INSTALL_LIB)/$(SONAME) $(INSTALL_LIB)/libwal.so \
 	    $(INSTALL_LIB)/pkgconfig/libwal.pc $(INSTALL_INC)/wal.h $(INSTALL_INC)/format.h \
-	    $(foreach manual,$(MANUALS),$(INSTALL_MAN)/man$(patsubst .%,%,$(suffix $(manual)))/$(notdir $(manual)))
+	    $(foreach manual,$(MANUALS),$(INSTALL_MAN)/man$(patsubst .%,%,$(suffix $(manual)))/$(notdir $(manual))) \
+	    $(addprefix $(INSTALL_BASH)/,walfs walctl) $(addprefix $(INSTALL_ZSH)/,_walfs _walctl)
 	$(Q)rmdir $(INSTALL_INC) 2>/dev/null || true
 
 .PHONY: clean
