@@ -470,6 +470,16 @@ uninstall: ## remove what install put there
 	    $(addprefix $(INSTALL_BASH)/,walfs walctl) $(addprefix $(INSTALL_ZSH)/,_walfs _walctl)
 	$(Q)rmdir $(INSTALL_INC) 2>/dev/null || true
 
+# Of a copy, since dpkg-buildpackage puts files beside and into what it builds.
+DEB_TREE = $(BUILD)/deb/walfs-$(VERSION)
+.PHONY: deb
+deb: ## Debian packages walfs, libwal0 and libwal-dev in build/deb/
+	@command -v dpkg-buildpackage >/dev/null || { \
+	    echo "walfs: there is no dpkg-buildpackage; apt-get install build-essential debhelper" >&2; exit 1; }
+	$(Q)rm -rf $(BUILD)/deb && mkdir -p $(DEB_TREE)
+	$(Q)tar -c --exclude=./.git --exclude=./build --exclude=./$(BUILD) . | tar -x -C $(DEB_TREE)
+	$(Q)cd $(DEB_TREE) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD dpkg-buildpackage -us -uc -b
+
 .PHONY: clean
 clean: ## remove what was built
 	$(Q)rm -rf $(BUILD)
