@@ -13,6 +13,7 @@
 #                    tree then needs LD_LIBRARY_PATH. Without it they have libwal in them
 #   PREFIX=/usr/local, LIBDIR=PREFIX/lib, DESTDIR=      where "make install" puts things
 #   ZSHDIR=PREFIX/share/zsh/site-functions
+#   UNITDIR=PREFIX/lib/systemd/system      where it puts walfs@.service
 #   V=               1: show the commands
 #
 # Changed knobs rebuild what they touch.
@@ -30,6 +31,7 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 V ?=
 
 .DEFAULT_GOAL := all
@@ -432,6 +434,12 @@ INSTALL_INC := $(DESTDIR)$(PREFIX)/include/walfs
 INSTALL_MAN := $(DESTDIR)$(PREFIX)/share/man
 INSTALL_BASH := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 INSTALL_ZSH := $(DESTDIR)$(ZSHDIR)
+# For systemd, whose programs look below /usr/local, too; and what is to be copied from.
+INSTALL_UNIT := $(DESTDIR)$(UNITDIR)/walfs@.service
+INSTALL_SYSUSERS := $(DESTDIR)$(PREFIX)/lib/sysusers.d/walfs.conf
+INSTALL_TMPFILES := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/walfs.conf
+INSTALL_SHARE := $(DESTDIR)$(PREFIX)/share/walfs
+SHARED_FILES := dist/systemd/example.conf dist/grafana/walfs.json dist/prometheus/walfs.rules.yml
 
 # below(DIRECTORY, PREFIX, NAME): a directory as the .pc file says it, in terms of NAME.
 below = $(if $(filter $(2)/%,$(1)),$${$(3)}$(patsubst $(2)%,%,$(1)),$(1))
@@ -460,6 +468,12 @@ install: all $(BUILD)/libwal.pc ## programs, manual pages, libraries, headers, b
 	$(Q)for program in walfs walctl; do \
 	    install -m 0644 completion/$$program.bash $(INSTALL_BASH)/$$program && \
 	    install -m 0644 completion/_$$program $(INSTALL_ZSH) || exit; done
+	$(Q)install -d $(dir $(INSTALL_UNIT) $(INSTALL_SYSUSERS) $(INSTALL_TMPFILES)) $(INSTALL_SHARE)
+	$(Q)sed 's,/usr/bin/walfs,$(PREFIX)/bin/walfs,' dist/systemd/walfs@.service >$(INSTALL_UNIT)
+	$(Q)chmod 0644 $(INSTALL_UNIT)
+	$(Q)install -m 0644 dist/sysusers/walfs.conf $(INSTALL_SYSUSERS)
+	$(Q)install -m 0644 dist/tmpfiles/walfs.conf $(INSTALL_TMPFILES)
+	$(Q)install -m 0644 $(SHARED_FILES) $(INSTALL_SHARE)
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
@@ -468,7 +482,9 @@ uninstall: ## remove what install put there
 	    $(INSTALL_LIB)/pkgconfig/libwal.pc $(INSTALL_INC)/wal.h $(INSTALL_INC)/format.h \
 	    $(foreach manual,$(MANUALS),$(INSTALL_MAN)/man$(patsubst .%,%,$(suffix $(manual)))/$(notdir $(manual))) \
 	    $(addprefix $(INSTALL_BASH)/,walfs walctl) $(addprefix $(INSTALL_ZSH)/,_walfs _walctl)
-	$(Q)rmdir $(INSTALL_INC) 2>/dev/null || true
+	$(Q)rm -f $(INSTALL_UNIT) $(INSTALL_SYSUSERS) $(INSTALL_TMPFILES) \
+	    $(addprefix $(INSTALL_SHARE)/,$(notdir $(SHARED_FILES)))
+	$(Q)rmdir $(INSTALL_INC) $(INSTALL_SHARE) 2>/dev/null || true
 
 # Of a copy, since dpkg-buildpackage puts files beside and into what it builds.
 DEB_TREE = $(BUILD)/deb/walfs-$(VERSION)

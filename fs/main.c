@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "mounts.h"
+#include "service.h"
 #include "walfs.h"
 
 #define EXIT_USAGE 2
@@ -358,6 +359,8 @@ static int stop(struct walfs *fs)
 	int err = 0, close_error = 0;
 
 	atomic_store(&fs->stopping, true);
+	if (fs->session)
+		walfs_service_notify("STOPPING=1\nSTATUS=writing out what is left");
 	if (fs->workers.count)
 		walfs_workers_stop(&fs->workers);
 	walfs_locks_end(fs);

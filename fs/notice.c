@@ -21,6 +21,7 @@
 
 #include "notice.h"
 #include "opstats.h"
+#include "service.h"
 
 #define QUEUE_MAX 256 /* messages */
 #define KEPT_MAX 64   /* of the start, for syslog */
@@ -122,11 +123,15 @@ static bool wait_for_terminal(void)
 }
 
 /* Past stdio: its lock would be held for as long as the reader stalls. */
-static void put_terminal(const char *text)
+static void put_terminal(enum wal_notice_level level, const char *text)
 {
-	char line[TEXT_MAX + 16];
-	size_t size = (size_t)snprintf(line, sizeof(line), "walfs: %s\n", text), at = 0;
+	char line[TEXT_MAX + 16], prefix[4] = "";
+	size_t size, at = 0;
 	ssize_t n;
+
+	if (walfs_service_has_journal())
+		snprintf(prefix, sizeof(prefix), "<%d>", syslog_level(level));
+	size = (size_t)snprintf(line, sizeof(line), "%swalfs: %s\n", prefix, text);
 
 	/* A pipe that can be written to has room for PIPE_BUF bytes, which is more. */
 	while (at < size && wait_for_terminal()) {
@@ -143,7 +148,9 @@ static void put(bool syslogged, enum wal_notice_level level, const char *text)
 	if (syslogged)
 		syslog(syslog_level(level), "%s", text);
 	else
-		put_terminal(text);
+		put_terminal(level, text);
+	if (level == WAL_NOTICE_ERROR)
+		walfs_service_status(text);
 }
 
 static void put_dropped(bool syslogged, unsigned long count)
