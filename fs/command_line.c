@@ -67,7 +67,7 @@ static int take(void *data, const char *arg, int key, struct fuse_args *rest)
 	return 0;
 }
 
-static void set_defaults(struct walfs_options *options)
+void walfs_options_defaults(struct walfs_options *options)
 {
 	memset(options, 0, sizeof(*options));
 	options->uid = geteuid();
@@ -84,7 +84,7 @@ enum walfs_parse walfs_options_parse(int argc, char **argv, struct walfs_options
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
 	struct walfs_parser parser = {.options = options, .outcome = WALFS_PARSE_RUN};
 
-	set_defaults(options);
+	walfs_options_defaults(options);
 	if (fuse_opt_parse(&args, &parser, NULL, take) && parser.outcome == WALFS_PARSE_RUN)
 		bad(&parser);
 	fuse_opt_free_args(&args);

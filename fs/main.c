@@ -449,6 +449,7 @@ static int run_in_background(struct walfs_options *options)
 int main(int argc, char **argv)
 {
 	struct walfs_options options;
+	int status;
 
 	open_standard_fds();
 	walfs_notice_start();
@@ -461,6 +462,11 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	default:
 		break;
+	}
+	if (options.remount) {
+		status = walfs_remount(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
+		walfs_options_destroy(&options);
+		return status;
 	}
 	if (options.foreground)
 		return run(&options, -1);

@@ -267,10 +267,7 @@ static const char *parse_gid(struct walfs_parser *parser, const char *text)
 static const char *parse_remount(struct walfs_parser *parser, const char *text)
 {
 	(void)text;
-	walfs_say(WAL_NOTICE_ERROR,
-		  "remount: the options of a mount hold until its end; unmount it and mount it "
-		  "again with others (for read-only alone: mount -i -o remount,ro MOUNTPOINT)");
-	parser->outcome = WALFS_PARSE_BAD;
+	parser->options->remount = true;
 	return NULL;
 }
 
@@ -412,6 +409,8 @@ static const struct walfs_option others[] = {
 	{.name = "nomand"},
 	{.name = "silent"},
 	{.name = "loud"},
+	{.name = "user_id="},
+	{.name = "group_id="},
 	{.name = "symfollow"},
 	{.name = "nosymfollow"},
 	{.name = "comment="},

@@ -89,9 +89,38 @@ static json_t *sync_text(const struct walfs_options *options)
 	}
 }
 
+/* Those that are the daemon's own. */
+static void put_options(struct object *object, const struct walfs_options *options)
+{
+	put(object, "sync", sync_text(options));
+	put(object, "meta", json_string(options->meta_strict ? "strict" : "relaxed"));
+	put_number(object, "prepare", options->prepare ? options->prepare : 2);
+	put_number(object, "rotate_age_s", options->rotate_age_s);
+	put_number(object, "keep_segments", options->keep_segments);
+	put_number(object, "keep_bytes", options->keep_bytes);
+	put_number(object, "keep_age_s", options->keep_age_s);
+	put(object, "io", json_string(io_text(options->io_method)));
+	put_number(object, "busy_poll_us", options->busy_poll_us);
+	put(object, "append", json_string(options->append_sequential ? "sequential" : "strict"));
+	put_number(object, "max_line_bytes", options->max_line);
+	put(object, "ro", json_boolean(options->read_only));
+	put(object, "allow_other", json_boolean(options->allow_other));
+	put_number(object, "uid", options->uid);
+	put_number(object, "gid", options->gid);
+	put(object, "mode", json_sprintf("%03o", (unsigned)options->mode));
+}
+
+json_t *walfs_options_json(const struct walfs_options *options)
+{
+	struct object object = new_object();
+
+	put_options(&object, options);
+	json_object_del(object.json, "ro"); /* the kernel's, too */
+	return object.json;
+}
+
 static struct object options_in_force(const struct walfs_view *view)
 {
-	const struct walfs_options *options = &view->fs->options;
 	struct object object = new_object();
 	char framing[24];
 
@@ -99,22 +128,7 @@ static struct object options_in_force(const struct walfs_view *view)
 	put(&object, "framing", json_string(framing));
 	put_number(&object, "block_size", view->current.block_size);
 	put_number(&object, "segment_size", view->current.index ? view->current.file_bytes : 0);
-	put(&object, "sync", sync_text(options));
-	put(&object, "meta", json_string(options->meta_strict ? "strict" : "relaxed"));
-	put_number(&object, "prepare", options->prepare ? options->prepare : 2);
-	put_number(&object, "rotate_age_s", options->rotate_age_s);
-	put_number(&object, "keep_segments", options->keep_segments);
-	put_number(&object, "keep_bytes", options->keep_bytes);
-	put_number(&object, "keep_age_s", options->keep_age_s);
-	put(&object, "io", json_string(io_text(options->io_method)));
-	put_number(&object, "busy_poll_us", options->busy_poll_us);
-	put(&object, "append", json_string(options->append_sequential ? "sequential" : "strict"));
-	put_number(&object, "max_line_bytes", options->max_line);
-	put(&object, "ro", json_boolean(options->read_only));
-	put(&object, "allow_other", json_boolean(options->allow_other));
-	put_number(&object, "uid", options->uid);
-	put_number(&object, "gid", options->gid);
-	put(&object, "mode", json_sprintf("%03o", (unsigned)options->mode));
+	put_options(&object, &view->fs->options);
 	return object;
 }
 

@@ -66,6 +66,7 @@ struct walfs_options {
 	enum wal_io_method io_method;
 	uint32_t busy_poll_us; /* 0: sleep at once */
 	bool append_sequential;
+	bool remount;
 	char *mount_options; /* for libfuse and the kernel; may be NULL */
 };
 
@@ -73,6 +74,8 @@ enum walfs_parse { WALFS_PARSE_RUN, WALFS_PARSE_DONE, WALFS_PARSE_BAD };
 
 /* Prints help, version or what is wrong. Return: what to do next. */
 enum walfs_parse walfs_options_parse(int argc, char **argv, struct walfs_options *options);
+/* As if none were given. */
+void walfs_options_defaults(struct walfs_options *options);
 void walfs_options_destroy(struct walfs_options *options);
 /* Return: whether an option says that segments are removed. Any thread. */
 bool walfs_are_removed(const struct walfs_options *options);
@@ -87,6 +90,11 @@ bool walfs_are_removed(const struct walfs_options *options);
 int walfs_check_places(struct walfs_options *options);
 /* A mount would hide what is in its mount point: that is said, and -ENOTEMPTY. */
 int walfs_check_empty(const char *path);
+
+/* --- remount.c -------------------------------------------------------------- */
+
+/* Changes what can be of a mounted log; says what not. Return: 0 or -errno. */
+int walfs_remount(const struct walfs_options *options);
 
 /* --- privileges.c ----------------------------------------------------------- */
 

@@ -96,3 +96,79 @@ case_messages_to_the_journal_have_a_level() {
 	JOURNAL_STREAM=$(stat -c %d:%i "$store") mount_log
 	grep '^walfs: .*: mounted on' "$log"
 }
+
+# --- /etc/fstab ---------------------------------------------------------------------------------
+
+# with_fstab COMMANDS: where mount(8) finds walfs, with $dir, $mnt, and fstab OPTIONS, which
+# writes $dir/fstab.
+with_fstab() {
+	export -f refuses same fails
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	unshare --mount bash -ec '
+		dir=$0 mnt=$0/mnt
+		mount -t tmpfs tmpfs /usr/local/bin
+		cp "$1" /usr/local/bin/walfs
+		fstab() { echo "$dir/store $mnt fuse.walfs segment_size=1M${1:+,$1} 0 0" >"$dir/fstab"; }
+		options_are() { same options "$(awk -v at="$mnt" "\$2 == at { print \$4 }" /proc/self/mounts)" \
+			"$1,relatime,user_id=0,group_id=0,default_permissions${2:-}"; }
+		trap "umount $dir/mnt 2>/dev/null || true" EXIT
+		eval "$2"
+		umount "$mnt"
+		timeout 60 flock "$dir/store" true
+		trap - EXIT' "$dir" "$walfs" "$1"
+}
+
+case_root_fstab_with_the_options_that_any_file_system_has() {
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	with_fstab '
+		for options in "" defaults nofail,_netdev,comment=text,loud,silent \
+			auto,x-systemd.automount,x-systemd.requires=a.target,x-systemd.device-timeout=9 \
+			nosymfollow,x-mount.mkdir,X-any.thing=1,iversion,lazytime,rw; do
+			fstab "$options"
+			mount -T "$dir/fstab" -a
+			options_are rw
+			mount -T "$dir/fstab" -a # is mounted
+			echo "$options" >>"$mnt/current"
+			umount "$mnt"
+		done
+		for options in user users owner group user=root; do
+			fstab "$options,noauto"
+			mount -T "$dir/fstab" -a
+			fails mountpoint -q "$mnt"
+			mount -T "$dir/fstab" "$mnt"
+			umount "$mnt"
+		done
+		fstab ro,allow_other
+		mount -T "$dir/fstab" "$mnt"
+		options_are ro ,allow_other'
+	same events "$("$walctl" cat "$store" | wc -l)" 5
+}
+
+case_root_remount_changes_what_can_be_changed() {
+	# shellcheck disable=SC2016 # expanded by the shell that is started
+	with_fstab '
+		fstab sync=always
+		mount -T "$dir/fstab" "$mnt"
+		mount -T "$dir/fstab" -o remount,ro "$mnt"
+		options_are ro
+		refuses "Read-only file system" bash -c "echo x >>$mnt/current"
+		mount -o remount,rw "$mnt"
+		options_are rw
+		echo x >>"$mnt/current"
+		mount -o remount,noexec "$mnt"
+		options_are rw,noexec
+		mount -T "$dir/fstab" -o remount,exec "$mnt"
+		options_are rw
+		refuses "remount: .sync. holds until" mount -o remount,sync=none "$mnt"
+		refuses "remount: .keep_bytes. holds until" mount -o remount,keep_bytes=1G "$mnt"
+		mount -o remount,sync=always "$mnt"
+		exec 3>>"$mnt/current"
+		refuses "remount: .*a file is open for writing" mount -o remount,ro "$mnt"
+		exec 3>&-
+		options_are rw
+		umount "$mnt"
+		refuses "remount: .* is no mounted log" walfs "$dir/store" "$mnt" -o remount
+		fstab ro
+		mount -T "$dir/fstab" "$mnt"
+		refuses "remount: it was mounted with ro" mount -o remount,rw "$mnt"'
+}
