@@ -85,6 +85,8 @@ FUSE_CFLAGS := $(call pkg_cflags,fuse3)
 FUSE_LIBS := $(call pkg_libs,fuse3)
 JANSSON_CFLAGS := $(call pkg_cflags,jansson)
 JANSSON_LIBS := $(call pkg_libs,jansson)
+PCRE2_CFLAGS := $(call pkg_cflags,libpcre2-8)
+PCRE2_LIBS := $(call pkg_libs,libpcre2-8)
 CHECK_CFLAGS := $(call pkg_cflags,check)
 CHECK_LIBS := $(call pkg_libs,check)
 # xxhash is compiled in (XXH_INLINE_ALL) for short inputs; for long ones its library
@@ -94,12 +96,14 @@ XXHASH_LIBS := $(call pkg_libs,libxxhash)
 
 DEBIAN_fuse3 := libfuse3-dev
 DEBIAN_jansson := libjansson-dev
+DEBIAN_libpcre2-8 := libpcre2-dev
 DEBIAN_check := check
 DEBIAN_libxxhash := libxxhash-dev
 
 # The oldest that do: README.md says them, too, and why.
 MIN_fuse3 := 3.10
 MIN_jansson := 2.11
+MIN_libpcre2-8 := 10.34
 MIN_libxxhash := 0.8.1
 MIN_check := 0.15
 MIN_glibc := 2.34
@@ -202,7 +206,7 @@ all: $(LIBWAL) $(LIBWAL_SO) $(PROGRAMS) ## walfs, walctl, libwal.a and libwal.so
 STAMP = mkdir -p $(@D) && { printf '%s\n' "$$STAMP_TEXT" | cmp -s - $@ || \
 	printf '%s\n' "$$STAMP_TEXT" >$@; }
 
-$(BUILD)/flags: export STAMP_TEXT = $(COMPILE) | $(LINK) | $(FUSE_CFLAGS) $(JANSSON_CFLAGS) \
+$(BUILD)/flags: export STAMP_TEXT = $(COMPILE) | $(LINK) | $(FUSE_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) \
 	$(CHECK_CFLAGS) $(XXHASH_CFLAGS) | $(FUZZ_COMPILE)
 $(BUILD)/flags: FORCE
 	@$(STAMP)
@@ -227,8 +231,8 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags Makefile
 # replace it, goes with the second option, and the linker turns the rest into direct calls.
 $(CORE_OBJ): PKG_CFLAGS = -fPIC -fno-semantic-interposition -pthread $(XXHASH_CFLAGS)
 $(CORE_OBJ): | need-libxxhash
-$(WALCTL_OBJ): PKG_CFLAGS = $(JANSSON_CFLAGS)
-$(WALCTL_OBJ): | need-jansson
+$(WALCTL_OBJ): PKG_CFLAGS = $(JANSSON_CFLAGS) $(PCRE2_CFLAGS)
+$(WALCTL_OBJ): | need-jansson need-libpcre2-8
 $(FS_OBJ): PKG_CFLAGS = -pthread $(FUSE_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS)
 $(FS_OBJ): | need-fuse3 need-jansson need-libxxhash
 $(TEST_OBJ) $(SUPPORT_OBJ) $(FIXTURE_OBJ): PKG_CFLAGS = -pthread $(CHECK_CFLAGS) $(XXHASH_CFLAGS)
@@ -253,7 +257,7 @@ $(BUILD)/$(SONAME): $(CORE_OBJ) core/libwal.map $(BUILD)/sources
 PROGRAM_LIBWAL := $(if $(SHARED),$(BUILD)/$(SONAME),$(LIBWAL))
 
 $(BUILD)/walctl: $(WALCTL_OBJ) $(PROGRAM_LIBWAL) $(BUILD)/sources $(BUILD)/linkage
-	$(call link,-pthread $(JANSSON_LIBS) $(XXHASH_LIBS))
+	$(call link,-pthread $(JANSSON_LIBS) $(PCRE2_LIBS) $(XXHASH_LIBS))
 
 $(BUILD)/walfs: $(FS_OBJ) $(PROGRAM_LIBWAL) $(BUILD)/sources $(BUILD)/linkage
 	$(call link,-pthread $(FUSE_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS))

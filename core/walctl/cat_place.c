@@ -45,8 +45,7 @@ static size_t find_segment(const struct target *target, uint64_t id)
 
 /* --- by time ---------------------------------------------------------------------------- */
 
-/* Of a sealed segment of this log that shows no damage. */
-static bool read_times(const struct target *target, size_t n, struct wal_segment_info *info)
+bool cat_read_info(const struct target *target, size_t n, struct wal_segment_info *info)
 {
 	struct wal_segment_reader *reader;
 	struct wal_fault fault;
@@ -58,8 +57,14 @@ static bool read_times(const struct target *target, size_t n, struct wal_segment
 		return false;
 	*info = *wal_segment_reader_info(reader);
 	target_reader_close(target, reader);
-	return info->state == WAL_SEALED && target->has_log && wal_segment_says_log(info) &&
-	       !memcmp(info->log, target->log, sizeof(info->log));
+	return true;
+}
+
+/* Of a sealed segment of this log that shows no damage. */
+static bool read_times(const struct target *target, size_t n, struct wal_segment_info *info)
+{
+	return cat_read_info(target, n, info) && info->state == WAL_SEALED && target->has_log &&
+	       wal_segment_says_log(info) && !memcmp(info->log, target->log, sizeof(info->log));
 }
 
 /* The first segment with this index or a larger one. */

@@ -6,8 +6,18 @@
 
 #include "cat.h"
 
+static bool was_said(const struct cat *cat, const struct wal_fault *fault)
+{
+	return cat->said.kind == fault->kind && cat->said.segment == fault->segment &&
+	       cat->said.block == fault->block && cat->said.offset == fault->offset;
+}
+
+/* A piece may begin in a block of which was told. */
 static void report(struct cat *cat, const char *file, int err, const struct wal_fault *fault)
 {
+	if (cat->counting || (cat->reverse && was_said(cat, fault)))
+		return;
+	cat->said = *fault;
 	cat->worst = worse(cat->worst, complain_segment(file, err, fault));
 }
 
@@ -29,7 +39,7 @@ void cat_report_gap(struct cat *cat, const struct target *target, struct gap gap
 {
 	char text[GAP_TEXT];
 
-	if (!clip(cat, &gap))
+	if (cat->counting || !clip(cat, &gap))
 		return;
 	gap_format(&gap, text);
 	complain(target->path, "%s; see walctl verify", text);
@@ -42,7 +52,7 @@ static void report_left_out(struct cat *cat, const char *file, uint64_t next_id)
 	struct gap gap = {.first = cat->sequence.next_id, .last = next_id - 1};
 	char events[GAP_EVENTS_TEXT];
 
-	if (!gap.first || gap.first >= next_id || !clip(cat, &gap))
+	if (cat->counting || !gap.first || gap.first >= next_id || !clip(cat, &gap))
 		return;
 	complain(file, "%s damaged and left out%s", gap_events(&gap, events),
 		 cat->damaged ? "" : "; cat --damaged shows what is whole");
@@ -59,10 +69,15 @@ struct source {
 	char *file;
 };
 
+static uint64_t lowest_id(const struct cat *cat)
+{
+	return cat->first_id > cat->from ? cat->first_id : cat->from;
+}
+
 /* Ids and times both grow within a segment: the first event is the later of two. */
 static int seek(const struct cat *cat, struct wal_segment_reader *reader, struct wal_event *event)
 {
-	int result = wal_segment_reader_seek_event(reader, cat->from);
+	int result = wal_segment_reader_seek_event(reader, lowest_id(cat));
 
 	if (!result)
 		result = wal_segment_reader_next(reader, event);
@@ -128,7 +143,7 @@ static enum step take_event(struct cat *cat, const struct source *source,
 	if (event->timestamp_ns >= cat->since_ns)
 		report_left_out(cat, source->file, event->id);
 	cat->sequence.next_id = event->id + 1;
-	if (event->id < cat->from || event->timestamp_ns < cat->since_ns)
+	if (event->id < lowest_id(cat) || event->timestamp_ns < cat->since_ns)
 		return STEP_ON;
 	if (!cat->take(cat, event, damaged))
 		return STEP_END;
@@ -186,7 +201,7 @@ static enum next cat_segment(struct cat *cat, const struct source *source)
 	char repeat[REPEAT_TEXT];
 	struct gap gap;
 
-	if (sequence_repeats(&cat->sequence, info->first_event, repeat)) {
+	if (!cat->counting && sequence_repeats(&cat->sequence, info->first_event, repeat)) {
 		complain(source->file, "%s; see walctl verify", repeat);
 		cat->worst = worse(cat->worst, STATUS_DAMAGED);
 	}
@@ -206,7 +221,7 @@ static enum next cat_segment(struct cat *cat, const struct source *source)
 /* Removed by retention since the store was listed. After what was printed, ids jump. */
 static void note_retired(struct cat *cat, const struct target *target)
 {
-	if (cat->printed && cat->sequence.next_id)
+	if (!cat->counting && cat->printed && cat->sequence.next_id)
 		complain(target->path,
 			 "note: segments with events from %" PRIu64
 			 " on were removed by retention before cat got there",
@@ -235,6 +250,7 @@ enum next cat_nth(struct cat *cat, const struct target *target, size_t n)
 		salvage_end(cat, &source);
 		next = cat_segment(cat, &source);
 	}
+	cat->first_id = 0;
 	target_reader_close(target, source.reader);
 	free(source.file);
 	return next;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "walctl.h"
 
@@ -66,4 +67,99 @@ void put_event_marked(const struct wal_event *event, bool damaged)
 			putchar('\n');
 		line = next;
 	}
+}
+
+static void put_local_time(uint64_t time_ns)
+{
+	time_t seconds = (time_t)(time_ns / 1000000000u);
+	char text[32];
+	struct tm tm;
+
+	localtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	printf("%s.%06u", text, (unsigned)(time_ns % 1000000000u / 1000));
+}
+
+/* The payload as a line, whether it ends in a newline or not. */
+static void put_line(const struct wal_event *event)
+{
+	fwrite(event->payload, 1, event->size, stdout);
+	if (event->payload[event->size - 1] != '\n')
+		putchar('\n');
+}
+
+void put_event_short(const struct wal_event *event)
+{
+	put_local_time(event->timestamp_ns);
+	putchar(' ');
+	put_line(event);
+}
+
+static void put_flags(uint32_t flags)
+{
+	const char *comma = "";
+
+	for (const struct bit_name *bit = event_flags; bit->name; bit++) {
+		if (!(flags & bit->bit))
+			continue;
+		printf("%s%s", comma, bit->name);
+		comma = ",";
+	}
+}
+
+/* Return: whether the letter means something. */
+static bool put_field(const struct wal_event *event, char letter)
+{
+	uint32_t line = event->size - (event->payload[event->size - 1] == '\n');
+	char time[WAL_TIME_TEXT];
+
+	switch (letter) {
+	case 'i':
+		printf("%" PRIu64, event->id);
+		return true;
+	case 't':
+		wal_time_format(event->timestamp_ns, time);
+		fputs(time, stdout);
+		return true;
+	case 'T':
+		put_local_time(event->timestamp_ns);
+		return true;
+	case 's':
+		printf("%" PRIu64 ".%09u", event->timestamp_ns / 1000000000u,
+		       (unsigned)(event->timestamp_ns % 1000000000u));
+		return true;
+	case 'f':
+		put_flags(event->flags);
+		return true;
+	case 'p':
+		fwrite(event->payload, 1, line, stdout);
+		return true;
+	case 'n':
+		putchar('\n');
+		return true;
+	case '%':
+		putchar('%');
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool template_is_possible(const char *template)
+{
+	for (; *template; template ++)
+		if (*template == '%' && !(*++template && strchr("itTsfpn%", *template)))
+			return false;
+	return true;
+}
+
+void put_event_template(const struct wal_event *event, const char *template)
+{
+	for (; *template; template ++) {
+		if (*template == '%' && put_field(event, template[1]))
+			template ++;
+		else
+			putchar(*template);
+	}
+	putchar('\n');
 }

@@ -10,8 +10,9 @@
 
 void sequence_begin_at(struct sequence *sequence, const struct target *target, size_t n)
 {
-	*sequence =
-		(struct sequence){.store = &target->info, .next_index = target->info.segments[n]};
+	*sequence = (struct sequence){.store = &target->info};
+	if (target->kind != TARGET_SEGMENT)
+		sequence->next_index = target->info.segments[n];
 }
 
 void sequence_begin(struct sequence *sequence, const struct target *target)

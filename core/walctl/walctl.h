@@ -109,6 +109,13 @@ void put_event_json(const struct wal_event *event, bool damaged);
 /* Lines: "ok" or "damaged", a tab, the id, a tab, and a line of the payload. */
 void put_event_marked(const struct wal_event *event, bool damaged);
 
+/* Local time, a space, and the payload as a line. */
+void put_event_short(const struct wal_event *event);
+/* A line, in which %i, %t ... are of the event; see the help of cat. */
+void put_event_template(const struct wal_event *event, const char *template);
+/* Return: whether each % in it is followed by a letter that means something. */
+bool template_is_possible(const char *template);
+
 /* --- target.c: what a path is ---------------------------------------------- */
 
 enum target_kind {

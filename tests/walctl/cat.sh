@@ -72,6 +72,97 @@ cat_by_time_is_exact_whatever_the_clock_did() {
 	done
 }
 
+# Lines, and two records that are longer than a block, at 6 and at 11.
+make_long() {
+	{
+		seq 1 5
+		head -c 20000 /dev/zero | tr '\0' x
+		echo
+		seq 7 10
+		head -c 9000 /dev/zero | tr '\0' y
+		echo
+		seq 12 3000
+	} >input
+	"$mkstore" -b "$block" -s $((block * 16)) store <input
+}
+
+cat_prints_the_last_records() {
+	local n
+	make_long
+	for n in 1 7 1000 2989 2990 2991 2994 2995 2996 3001; do
+		walctl_is 0 cat -n "$n" store
+		tail -n "$n" input | cmp - out
+		walctl_is 0 cat -n "$n" --reverse store
+		tail -n "$n" input | tac | cmp - out
+	done
+	walctl_is 0 cat --reverse store
+	tac input | cmp - out
+	walctl_is 0 cat --reverse --to 50 --json store
+	jq -r .id out >ids
+	is 'the first id' "$(head -n 1 ids)" 50
+	is 'the last one' "$(tail -n 1 ids)" 1
+	walctl_is 0 cat -n 3 "store/$one"
+	is 'the lines of a segment' "$(wc -l <out)" 3
+}
+
+# In both directions the same is told of, once, and the same is printed.
+cat_in_reverse_tells_of_damage() {
+	copy_store
+	flip "store/$two" $((4096 + block + 70))
+	walctl_is 1 cat store
+	tac out >want
+	sort err >told
+	walctl_is 1 cat --reverse store
+	cmp want out
+	sort err | cmp told -
+	walctl_is 1 cat -n 390 store
+	tac want | tail -n 390 | cmp - out
+	rm "store/$two"
+	walctl_is 1 cat --reverse store
+	holds err 'events 201 to 400 are missing, with segment 2'
+	{ lines 1 200 && lines 401 600; } | tac | cmp - out
+}
+
+cat_greps_records() {
+	make_long
+	walctl_is 0 cat --grep '^[12]+5$' store
+	grep -P '^[12]+5$' input | cmp - out
+	walctl_is 0 cat -g '^1.*5$' -n 4 store
+	grep -P '^1.*5$' input | tail -n 4 | cmp - out
+	walctl_is 0 cat -g '^Y{9000}$' -i store # a record of three events is matched as one
+	is 'what was printed' "$(wc -c <out)" 9001
+	walctl_is 0 cat -g '^Y' store
+	is 'what was printed' "$(cat out)" ''
+	walctl_is 2 cat -g '(' store
+	holds err "'(' is no regular expression: missing closing parenthesis"
+	walctl_is 2 cat -i store
+	printf 'caf\xc3\xa9\n\xff bad \xc3\xa9\n' | "$mkstore" -b "$block" -s $((block * 4)) utf
+	walctl_is 0 cat -g 'caf.$' utf
+	is 'what was printed' "$(wc -l <out)" 1
+	walctl_is 0 cat -g 'bad é$' utf # bytes that are no UTF-8 hide nothing
+	is 'what was printed' "$(wc -l <out)" 1
+}
+
+cat_prints_in_formats() {
+	{ echo '@@clock 1795341662' && echo one && echo two; } |
+		"$mkstore" -b "$block" -s $((block * 4)) store
+	TZ=UTC walctl_is 0 cat -n 2 -o short store
+	holds out '2026-11-22 10:01:0'
+	walctl_is 0 cat --format '%i <%p> %% %f' store
+	printf '%s\n' '1 <one> % ' '2 <two> % ' | cmp - out
+	walctl_is 0 cat --json store
+	jq -r '"\(.id) \(.time)"' out >want
+	walctl_is 0 cat -o '%i %t' store
+	cmp want out
+	walctl_is 0 cat -o json store
+	is 'JSON' "$(jq -c .id out | tr '\n' ' ')" '1 2 '
+	for format in nonsense '%x' 'a%'; do
+		walctl_is 2 cat -o "$format" store
+		holds err 'is no format'
+	done
+	walctl_is 2 cat --damaged -o short store
+}
+
 # What nobody looks at cannot be complained of: it is the last segment but two that is wanted.
 cat_by_time_does_not_open_what_is_older() {
 	# shellcheck disable=SC2046 # words
@@ -502,6 +593,10 @@ it 'cat by id is exact' cat_by_id_is_exact
 it 'cat by time includes since and excludes until' cat_by_time_includes_since_and_excludes_until
 it 'cat by time is exact whatever the clock did' cat_by_time_is_exact_whatever_the_clock_did
 it 'cat by time does not open what is older' cat_by_time_does_not_open_what_is_older
+it 'cat prints the last records, and in reverse' cat_prints_the_last_records
+it 'cat in reverse tells of damage' cat_in_reverse_tells_of_damage
+it 'cat greps records' cat_greps_records
+it 'cat prints in formats' cat_prints_in_formats
 it 'cat --json has every byte' cat_json_has_every_byte
 it 'cat --json is a line an event to every reader' cat_json_is_a_line_an_event_to_every_reader
 it 'an event at the end of time is printed' an_event_at_the_end_of_time_is_printed
