@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <mntent.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include "walctl.h"
 
 #define STATUS_NAME ".walfs/status"
-#define MOUNT_TYPE "fuse.walfs"
 
 /* --- where it is -------------------------------------------------------------- */
 
@@ -27,25 +25,6 @@ static char *join(const char *directory, const char *name)
 	if (asprintf(&path, "%s/%s", directory, name) < 0)
 		die_no_memory();
 	return path;
-}
-
-/* The topmost mount of a store; free() it. NULL: none that can be seen from here. */
-static char *find_mount(const char *store)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	const struct mntent *entry;
-	char *point = NULL;
-
-	if (!mounts)
-		return NULL;
-	while ((entry = getmntent(mounts))) {
-		if (strcmp(entry->mnt_type, MOUNT_TYPE) || strcmp(entry->mnt_fsname, store))
-			continue;
-		free(point);
-		point = strdup(entry->mnt_dir);
-	}
-	endmntent(mounts);
-	return point;
 }
 
 static enum status complain_not_mounted(const char *path, const char *real)
@@ -89,7 +68,7 @@ static char *find_file(const char *path, const char *real)
 	if (!access(file, F_OK) || errno == EACCES || errno == ENOTCONN || errno == ECONNABORTED)
 		return file;
 	free(file);
-	point = find_mount(real);
+	point = mount_point_of(real);
 	if (!point) {
 		complain_not_mounted(path, real);
 		return NULL;

@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
 	&command_cat,
 	&command_info,
 	&command_ls,
+	&command_rotate,
 	&command_status,
 };
 /* clang-format on */
@@ -34,7 +35,7 @@ static void put_overview(FILE *stream)
 	      "\n"
 	      "A PATH is a segment file (0000000017.wal, also a copy of one), a store's\n"
 	      "directory, or the directory on which walfs has mounted a store. Nothing is\n"
-	      "ever changed, and a store may be in use meanwhile.\n"
+	      "ever changed but by rotate, and a store may be in use meanwhile.\n"
 	      "\n"
 	      "commands:\n",
 	      stream);

@@ -28,6 +28,7 @@ extern const struct command command_verify;
 extern const struct command command_cat;
 extern const struct command command_info;
 extern const struct command command_ls;
+extern const struct command command_rotate;
 extern const struct command command_status;
 
 /* --- output.c: words for a person ---------------------------------------- */
@@ -169,6 +170,11 @@ bool target_foreign_fault(const struct target *target, size_t n,
 
 /* The index that a segment file must have by its name; 0: any. */
 uint32_t target_index(const struct target *target);
+
+/* --- mount_point.c ------------------------------------------------------------- */
+
+/* The topmost mount of a store; free() it. NULL: none that can be seen from here. */
+char *mount_point_of(const char *store);
 
 /* --- outlook.c: what the next mount does about a store ------------------------ */
 

@@ -140,3 +140,20 @@ case_root_who_waits_for_a_segment_to_be_sealed_holds_up_nobody_else() {
 	same state "$(attribute state "$mnt/0000000002.wal")" sealed
 	same third "$(cat "$mnt/events/0000000003.log")" third
 }
+
+case_walctl_rotates_a_mount() {
+	mount_log
+	seq 1 100 >>"$mnt/current"
+	same said "$("$walctl" rotate "$mnt")" \
+		"$mnt: sealed segment 1 (events 1 to 100); segment 2 begins with event 101"
+	same state "$(attribute state "$mnt/0000000001.wal")" sealed
+	"$walctl" rotate --json "$mnt" | jq -e '.kind == "mount" and .sealed == null and
+		.current == {"segment": 2, "first_event": 101}' >/dev/null
+	echo more >>"$mnt/current"
+	refuses "held by walfs \(pid $daemon\) and mounted on $mnt; 'walctl rotate $mnt'" \
+		"$walctl" rotate "$store"
+	same 'the active segment' "$(attribute segment "$mnt/current")" 2
+	unmount_log
+	mount_log ro
+	refuses 'the log is read-only' "$walctl" rotate "$mnt"
+}
