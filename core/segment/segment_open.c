@@ -31,7 +31,7 @@ static int look_at_file(struct wal_segment_reader *r)
 	return 0;
 }
 
-static int open_file(struct wal_segment_reader *r, const struct wal_segment_source *source)
+int wal_reader_open_file(struct wal_segment_reader *r, const struct wal_segment_source *source)
 {
 	const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
 	struct stat st;
@@ -68,8 +68,8 @@ static void mark_damaged(struct wal_segment_reader *r)
 	r->info.fault = r->fault;
 }
 
-static int keep_block(void *ctx, const struct wal_block_header *header,
-		      const struct wal_disk_block_header *disk, const uint8_t *stored)
+int wal_reader_keep_block(void *ctx, const struct wal_block_header *header,
+			  const struct wal_disk_block_header *disk, const uint8_t *stored)
 {
 	struct wal_segment_reader *r = ctx;
 	void *grown;
@@ -107,7 +107,7 @@ static int walk_to(struct wal_segment_reader *r, uint64_t file_bytes)
 					       .file_bytes = file_bytes,
 					       .header = &r->header,
 					       .ctx = r,
-					       .block = keep_block};
+					       .block = wal_reader_keep_block};
 
 	r->blocks_count = 0;
 	return wal_walk(&source, &r->tail);
@@ -327,7 +327,7 @@ int wal_segment_reader_open(const struct wal_segment_source *source,
 	no_fault_yet(source->index, fault);
 	if (!r)
 		return -ENOMEM;
-	return begin_reading(r, NULL, open_file(r, source), reader, fault);
+	return begin_reading(r, NULL, wal_reader_open_file(r, source), reader, fault);
 }
 
 int wal_segment_reader_open_live(int fd, uint32_t index, const struct wal_tail *tail,

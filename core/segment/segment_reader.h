@@ -98,6 +98,11 @@ int wal_reader_fault(struct wal_segment_reader *r, enum wal_fault_kind kind,
 		     struct wal_fault_place place, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 int wal_reader_io_fault(struct wal_segment_reader *r, uint64_t offset, int err);
+/* Makes it r->fd. Return: 0 or the fault's errno. */
+int wal_reader_open_file(struct wal_segment_reader *r, const struct wal_segment_source *source);
+/* For wal_walk_source.block: r->blocks, of which there are r->blocks_count. Return: 0; -ENOMEM. */
+int wal_reader_keep_block(void *ctx, const struct wal_block_header *header,
+			  const struct wal_disk_block_header *disk, const uint8_t *stored);
 /* Blocks that can hold something: all of a sealed segment, those to the tail of another. */
 uint32_t wal_reader_block_limit(const struct wal_segment_reader *r);
 /* What a block starts with, without reading the block. Return: 0 or the fault's errno. */

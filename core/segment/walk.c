@@ -14,6 +14,7 @@ struct walk {
 	uint32_t block_size;
 	uint32_t data_size;
 	uint32_t block_limit; /* whole blocks that the file can hold */
+	void *buffers;	      /* both of the next, one after the other */
 	uint8_t *current;     /* the block that tail is in */
 	uint8_t *next;	      /* and the one after it */
 	uint32_t asked;	      /* the block that was read last, or could not be */
@@ -284,6 +285,22 @@ static int walk_and_look(struct walk *w, uint64_t *after)
 	return unfinished < 0 ? unfinished : err;
 }
 
+/* The tail where the walk ended, after the last whole group. */
+static int end_walk(struct walk *w)
+{
+	bool dropped = w->in_group;
+	int err = 0;
+
+	drop_open_group(w);
+	w->tail.offset =
+		wal_block_offset(w->block_size, w->tail.block) + WAL_BLOCK_HEADER + w->tail.at;
+	w->tail.start.used_bytes = w->tail.at;
+	if (dropped) /* it may have begun some blocks before */
+		err = read_block(w, w->tail.block, w->current);
+	w->tail.data_checksum = wal_checksum(w->current + WAL_BLOCK_HEADER, w->tail.at, 0);
+	return err;
+}
+
 static int walk_run(struct walk *w, struct wal_tail *tail)
 {
 	uint64_t after = 0;
@@ -295,39 +312,91 @@ static int walk_run(struct walk *w, struct wal_tail *tail)
 	err = walk_and_look(w, &after);
 	if (err)
 		return err;
-	drop_open_group(w);
-	w->tail.offset =
-		wal_block_offset(w->block_size, w->tail.block) + WAL_BLOCK_HEADER + w->tail.at;
+	err = end_walk(w);
+	if (err)
+		return err;
 	w->tail.nonzero_end = after > w->tail.offset ? after : w->tail.offset;
-	w->tail.start.used_bytes = w->tail.at;
 	*tail = w->tail;
 	return tail->at == 0 ? -EUCLEAN : 0;
 }
 
-int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail)
+static int walk_run_on(struct walk *w, struct wal_tail *tail)
 {
-	struct walk w = {
+	uint32_t at = tail->at;
+	int err;
+
+	w->tail = *tail;
+	err = read_block(w, tail->block, w->current);
+	if (err)
+		return err;
+	if (wal_checksum(w->current + WAL_BLOCK_HEADER, at, 0) != tail->data_checksum)
+		return -ESTALE;
+	err = walk_on(w);
+	if (!err)
+		err = end_walk(w);
+	if (err)
+		return err;
+	if (w->tail.nonzero_end < w->tail.offset)
+		w->tail.nonzero_end = w->tail.offset;
+	*tail = w->tail;
+	return 0;
+}
+
+/* Return: 0; -ENOMEM. The buffers are w->current and the one after it: free(w->buffers). */
+static int begin_walk(struct walk *w, const struct wal_walk_source *source)
+{
+	*w = (struct walk){
 		.source = source,
 		.block_size = source->header->block_size,
 		.data_size = wal_block_data_size(source->header->block_size),
 	};
-	void *buffers;
+	w->block_limit = (uint32_t)((source->file_bytes - WAL_HEADER_AREA) / w->block_size);
+	/* Aligned, for descriptors with O_DIRECT. */
+	if (posix_memalign(&w->buffers, WAL_HEADER_AREA, 2 * (size_t)w->block_size))
+		return -ENOMEM;
+	w->current = w->buffers;
+	w->next = w->current + w->block_size;
+	return 0;
+}
+
+static bool is_too_short(const struct wal_walk_source *source, uint32_t block)
+{
+	uint32_t size = source->header->block_size;
+
+	return source->file_bytes < wal_block_offset(size, block) + size;
+}
+
+int wal_walk_on(const struct wal_walk_source *source, struct wal_tail *tail)
+{
+	struct walk w;
+	int err;
+
+	if (is_too_short(source, tail->block))
+		return -ESTALE;
+	err = begin_walk(&w, source);
+	if (err)
+		return err;
+	err = walk_run_on(&w, tail);
+	free(w.buffers);
+	return err;
+}
+
+int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail)
+{
+	struct walk w;
 	int err;
 
 	memset(tail, 0, sizeof(*tail));
-	if (source->file_bytes < WAL_HEADER_AREA + w.block_size) {
+	if (is_too_short(source, 0)) {
 		tail->stop = WAL_FAULT_TOO_SHORT;
 		return -EUCLEAN;
 	}
-	w.block_limit = (uint32_t)((source->file_bytes - WAL_HEADER_AREA) / w.block_size);
-	/* Aligned, for descriptors with O_DIRECT. */
-	if (posix_memalign(&buffers, WAL_HEADER_AREA, 2 * (size_t)w.block_size))
-		return -ENOMEM;
-	w.current = buffers;
-	w.next = w.current + w.block_size;
+	err = begin_walk(&w, source);
+	if (err)
+		return err;
 	err = walk_run(&w, tail);
 	if (err && err != -EUCLEAN)
 		tail->block = w.asked;
-	free(buffers);
+	free(w.buffers);
 	return err;
 }

@@ -24,6 +24,7 @@ struct wal_tail {
 	uint64_t incarnation;	       /* of the last META */
 	uint64_t nonzero_end;	       /* after the last byte that is not zero; offset if all are */
 	enum wal_fault_kind stop;      /* why the walk ended there; EVENT_FIELD at zeros too */
+	uint64_t data_checksum;	       /* of this block's data area up to `at`; a walk's only */
 };
 
 struct wal_walk_source {
@@ -44,6 +45,14 @@ struct wal_walk_source {
  * returned.
  */
 int wal_walk(const struct wal_walk_source *source, struct wal_tail *tail);
+
+/*
+ * Goes on from the tail that a walk of this file ended with, and reads nothing before its
+ * block. What has no end yet is left to the next call; nonzero_end is at least the tail's.
+ * Return: 0; -ESTALE if the block does not hold what it held up to the tail; -EIO, -ENOMEM, or
+ * what block() returned. On error the tail stays as it is.
+ */
+int wal_walk_on(const struct wal_walk_source *source, struct wal_tail *tail);
 
 /*
  * Does it end as a file that was copied while it was written: with zeros? (And not with a

@@ -290,6 +290,22 @@ int wal_segment_reader_open(const struct wal_segment_source *source,
 void wal_segment_reader_close(struct wal_segment_reader *reader);
 
 /*
+ * Looks again at a segment that another process may be writing (of one of an open log:
+ * wal_log_reader_refresh()). It goes on where the walk ended, and reads nothing before that
+ * block; the info is that of now, and next() goes on where it was. Once the segment is sealed
+ * it is a sealed one like any other; of one that is sealed or damaged nothing changes any more.
+ * In the info nothing says what is after the last event: salvage() is for a reader that was
+ * opened after the writer ended.
+ * source: NULL for the file that it has, whatever its name is now; or the file to go on with,
+ * which is opened: a later copy of the same segment, such as a mount's `.walfs/active.wal`.
+ * Return: 0; -ESTALE: events that it had are not there any more, or it is another segment:
+ * close it, and look at what there is; -EINVAL for a reader of wal_log_reader_open(); else as
+ * open().
+ */
+int wal_segment_reader_refresh(struct wal_segment_reader *reader,
+			       const struct wal_segment_source *source);
+
+/*
  * Gives back the block that it keeps, most of its memory; it is read and checked again when
  * something is asked of it.
  */
