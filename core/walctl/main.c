@@ -10,6 +10,7 @@
 static const struct command *const commands[] = {
 	&command_verify,
 	&command_cat,
+	&command_follow,
 	&command_info,
 	&command_ls,
 	&command_rotate,

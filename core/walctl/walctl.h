@@ -15,6 +15,7 @@ enum status {
 	STATUS_SOUND = 0,
 	STATUS_DAMAGED = 1,
 	STATUS_TROUBLE = 2, /* could not look: usage, missing, permission, interrupted */
+	STATUS_LOST = 3,    /* follow: events are not there any more */
 };
 
 struct command {
@@ -27,6 +28,7 @@ struct command {
 extern const struct command command_verify;
 extern const struct command command_cat;
 extern const struct command command_info;
+extern const struct command command_follow;
 extern const struct command command_ls;
 extern const struct command command_rotate;
 extern const struct command command_status;

@@ -28,7 +28,7 @@ rotate_seals_the_active_segment() {
 }
 
 rotate_recovers_as_a_mount_does() {
-	{ lines 1 10; } | "$mkstore" -u -b $block -s $((block * 16)) store
+	{ lines 1 10; } | "$mkstore" -u -b "$block" -s $((block * 16)) store
 	printf 'rest of a write' | dd of="store/$one" bs=1 seek=9000 conv=notrunc status=none
 	walctl_is 0 rotate store
 	walctl_is 0 verify store
