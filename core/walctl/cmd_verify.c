@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,30 +29,12 @@ struct verify {
 	json_t *notes;
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
-/* Once: a second signal ends the program at once. One that is ignored stays so. */
-static void catch_interrupt(int number)
-{
-	const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-	struct sigaction before;
-
-	if (!sigaction(number, NULL, &before) && before.sa_handler != SIG_IGN)
-		sigaction(number, &action, NULL);
-}
-
 static bool on_progress(void *ctx, const struct wal_verify_progress *now)
 {
 	struct verify *verify = ctx;
 
 	progress_update(&verify->progress, now);
-	return !interrupted;
+	return !interrupted();
 }
 
 static void on_fault(void *ctx, const char *name, const struct wal_fault *fault)
@@ -374,13 +355,12 @@ static enum status run(const struct command *command, int argc, char **argv)
 		verify.notes = json_array();
 	}
 	several = argc - optind > 1;
-	catch_interrupt(SIGINT);
-	catch_interrupt(SIGTERM);
-	for (int i = optind; i < argc && !interrupted; i++)
+	interrupt_catch();
+	for (int i = optind; i < argc && !interrupted(); i++)
 		verify_path(&verify, argv[i]);
 	if (verify.json)
 		print_result(&verify, seconds_now() - started);
-	else if (several && !verify.quiet && !interrupted)
+	else if (several && !verify.quiet && !interrupted())
 		print_summary("all", verify.worst, &verify.total, seconds_now() - started,
 			      verify.direct);
 	return verify.worst;

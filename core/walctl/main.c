@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
 	&command_ls,
 	&command_rotate,
 	&command_status,
+	&command_diff,
 };
 /* clang-format on */
 

@@ -32,6 +32,7 @@ extern const struct command command_follow;
 extern const struct command command_ls;
 extern const struct command command_rotate;
 extern const struct command command_status;
+extern const struct command command_diff;
 
 /* --- output.c: words for a person ---------------------------------------- */
 
@@ -268,6 +269,42 @@ enum status listing_run(struct listing *listing, const struct target *target);
 /* The n-th segment as a listing has it, also a lone one. retired: see target_is_retired(). */
 enum status listing_read(const struct target *target, size_t n, struct listed *listed,
 			 bool *retired);
+
+/* --- stream.c: the events of a path, one after the other ----------------------- */
+
+struct stream {
+	/* Given. */
+	bool salvage; /* also events of damaged blocks that prove themselves */
+	void (*fault)(void *ctx, const char *file, const struct wal_fault *fault);
+	void *ctx;
+
+	struct target target;
+	size_t next; /* the segment after the one that is read */
+	struct wal_segment_reader *reader;
+	const struct wal_segment_info *info; /* of the one that is read; NULL: none */
+	char *file;			     /* its name */
+	enum status worst;
+};
+
+/* Opens a path, with the active segment of a mount. Return: the status that it means. */
+enum status stream_open(struct stream *stream, const char *path);
+void stream_close(struct stream *stream);
+/*
+ * Goes to the next segment that can be looked at; those that cannot are reported, and so is
+ * what is wrong with one as a whole. Return: whether there is one.
+ */
+bool stream_next_segment(struct stream *stream);
+/*
+ * The next event of the segment; what is damaged is reported, and passed over. *damaged: see
+ * wal_segment_reader_next_salvaged(). Return: whether there is one.
+ */
+bool stream_next_event(struct stream *stream, struct wal_event *event, bool *damaged);
+
+/* --- interrupt.c: SIGINT and SIGTERM -------------------------------------------- */
+
+void interrupt_catch(void);
+/* Return: whether one came since. */
+bool interrupted(void);
 
 /* --- progress.c: a bar on stderr --------------------------------------------- */
 

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+#
+# Cases of walctl diff, backup and salvage.
+# Sourced by run, which has the words that they are written in.
+
+# --- diff -----------------------------------------------------------------------------
+
+a_copy_is_the_same() {
+	copy_store
+	walctl_is 0 diff "$scratch/sound" store
+	is 'standard output' "$(cat out)" \
+		"$scratch/sound and store: the same: 600 events in both; 2 sealed segments by checksums alone"
+	walctl_is 0 diff --full "$scratch/sound" store
+	is 'standard output' "$(cat out)" "$scratch/sound and store: the same: 600 events in both"
+	walctl_is 0 diff --json "$scratch/sound" store
+	jq -e '.result == "same" and .events == 600 and .segments_not_read == 2 and
+		.differences == [] and .faults == [] and .notes == [] and
+		.store_log == .copy_log' out >/dev/null
+	walctl_is 0 diff -q "$scratch/sound/$one" "store/$one"
+	is 'the size of what it prints' "$(wc -c <out)" 0
+}
+
+# Only what was read can be known: damage in a block that the chained checksum stands for.
+full_reads_what_checksums_stand_for() {
+	copy_store
+	flip "store/$two" 12000 3
+	walctl_is 0 diff "$scratch/sound" store
+	walctl_is 1 diff --full "$scratch/sound" store
+	holds out "store/$two: block 1, offset 8256: block checksum mismatch"
+	holds out 'only in store'
+	walctl_is 1 diff --full --json store "$scratch/sound"
+	jq -e '(.faults | length) > 0 and
+		(.differences | all(.kind == "only in copy" and .first_event >= 201 and
+			.last_event <= 400))' out >/dev/null
+}
+
+# Two stores of one name that were written to both: what makes a copy dangerous.
+what_was_appended_to_both_differs() {
+	copy_store
+	cp -a store other
+	lines 601 610 | "$mkstore" store
+	seq -f 'another %g' 601 605 | "$mkstore" other
+	walctl_is 1 diff store other
+	holds out 'events 601 to 605: differs: payload'
+	holds out 'events 606 to 610: only in store'
+	walctl_is 1 diff --json other store
+	jq -e '[.differences[] | [.kind, .first_event, .last_event, .what]] ==
+		[["differs", 601, 605, "payload"], ["only in copy", 606, 610, null]]' out >/dev/null
+}
+
+a_prefix_is_no_difference_if_that_is_asked_for() {
+	copy_store
+	lines 601 610 | "$mkstore" store
+	walctl_is 1 diff store "$scratch/sound"
+	holds out 'events 601 to 610: only in store'
+	walctl_is 0 diff --prefix store "$scratch/sound"
+	holds out 'note: events 601 to 610: only in store'
+	walctl_is 1 diff --prefix "$scratch/sound" store
+	rm "store/$one"
+	walctl_is 1 diff --prefix store "$scratch/sound" # retention did not remove it
+	holds out 'events 1 to 200: only in copy'
+	cp -a "$scratch/sound" kept
+	lines 601 610 | "$mkstore" -k 1 kept
+	walctl_is 0 diff --prefix kept "$scratch/sound"
+	holds out 'note: events 1 to 200: only in copy'
+	copy_store_with_a_hole
+	walctl_is 1 diff --prefix "$scratch/sound" hole
+	holds out 'events 201 to 400: only in store'
+	walctl_is 1 diff --prefix hole "$scratch/sound"
+	holds out 'events 201 to 400: only in copy'
+}
+
+copy_store_with_a_hole() {
+	cp -a "$scratch/sound" hole
+	rm "hole/$two"
+}
+
+diff_says_that_bytes_differ_where_events_do_not() {
+	copy_store
+	: | "$mkstore" -s $((block * 32)) store # another size: recovery seals the last one
+	walctl_is 0 diff "$scratch/sound" store
+	holds out 'note: segment 3: its bytes differ: they are not in the same state (active, sealed)'
+}
+
+diff_knows_two_logs() {
+	make_store other
+	walctl_is 1 diff "$scratch/sound" other
+	holds out 'note: they are two logs: '
+	holds out 'events 1 to 600: differs: time'
+	walctl_is 1 diff --any-log "$scratch/sound/$one" "other/$two"
+	holds out 'events 1 to 200: only in store'
+}
+
+diff_says_what_it_could_not_look_at() {
+	walctl_is 2 diff "$scratch/sound"
+	holds err 'give two paths'
+	walctl_is 2 diff "$scratch/sound" nothing
+	holds err 'nothing: No such file or directory'
+	walctl_is 2 diff --bogus "$scratch/sound" "$scratch/sound"
+	walctl_is 0 diff --help
+	holds out 'usage: walctl diff'
+}
+
+it 'diff: a copy is the same, without reading what checksums stand for' a_copy_is_the_same
+it 'diff --full reads what checksums stand for' full_reads_what_checksums_stand_for
+it 'diff: what was appended to both differs, by ids' what_was_appended_to_both_differs
+it 'diff --prefix: a store that went on is not different' a_prefix_is_no_difference_if_that_is_asked_for
+it 'diff notes other bytes with the same events' diff_says_that_bytes_differ_where_events_do_not
+it 'diff: two logs are different, whatever their ids' diff_knows_two_logs
+it 'diff says what it could not look at' diff_says_what_it_could_not_look_at
