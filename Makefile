@@ -135,7 +135,7 @@ need-clang:
 # --- sources -----------------------------------------------------------------
 
 # The rooms of core, each of which knows those before it; scripts/check-layers reads this.
-ROOMS := base format store segment recovery verify log
+ROOMS := base format store segment recovery verify copy log
 CORE_SRC := $(foreach room,$(ROOMS),$(wildcard core/$(room)/*.c))
 WALCTL_SRC := $(wildcard core/walctl/*.c)
 FS_SRC := $(wildcard fs/*.c)

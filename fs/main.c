@@ -205,6 +205,7 @@ static int open_log(struct walfs *fs)
 	const struct wal_log_options log_options = {
 		.path = options->store,
 		.read_only = options->read_only,
+		.continue_copy = options->continue_copy,
 		.block_size = options->block_size,
 		.segment_size = options->segment_size,
 		.framing = options->framing,

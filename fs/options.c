@@ -64,6 +64,13 @@ static const char *parse_ro(struct walfs_parser *parser, const char *text)
 	return NULL;
 }
 
+static const char *parse_continue(struct walfs_parser *parser, const char *text)
+{
+	(void)text;
+	parser->options->continue_copy = true;
+	return NULL;
+}
+
 static const char *parse_rw(struct walfs_parser *parser, const char *text)
 {
 	(void)text;
@@ -356,6 +363,9 @@ static const struct walfs_option documented[] = {
 		 "not even root"},
 	{.name = "ro", .value = ", -r", .parse = parse_ro,
 	 .help = "only look: any store, also a damaged one, and change no byte of it"},
+	{.name = "continue", .parse = parse_continue,
+	 .help = "STORE is a copy (walctl backup) and its original is gone: it is the log from now "
+		 "on"},
 };
 /* clang-format on */
 

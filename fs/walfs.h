@@ -47,6 +47,7 @@ struct walfs_options {
 	bool foreground;
 	bool debug;
 	bool read_only;
+	bool continue_copy;
 	bool allow_other;
 	uid_t uid;
 	gid_t gid;

@@ -191,6 +191,26 @@ static int fault_rename(const struct wal_io *io, int dirfd, const char *from, co
 	return error ? error : done(io, wal_io_system.rename(&wal_io_system, dirfd, from, to));
 }
 
+static int fault_replace(const struct wal_io *io, int dirfd, const char *from, const char *to)
+{
+	int error = permit(io, FAULT_OP_RENAME);
+
+	return error ? error : done(io, wal_io_system.replace(&wal_io_system, dirfd, from, to));
+}
+
+static ssize_t fault_copy_range(const struct wal_io *io, int from, int to, off_t offset,
+				size_t size)
+{
+	int error = permit(io, FAULT_OP_PWRITE);
+	ssize_t n;
+
+	if (error)
+		return error;
+	n = wal_io_system.copy_range(&wal_io_system, from, to, offset, size);
+	done(io, 0);
+	return n;
+}
+
 static int fault_unlink(const struct wal_io *io, int dirfd, const char *name)
 {
 	int error = permit(io, FAULT_OP_UNLINK);
@@ -247,6 +267,8 @@ void fault_io_init(struct fault_io *f)
 		.fdatasync = fault_fdatasync,
 		.fsync = fault_fsync,
 		.rename = fault_rename,
+		.replace = fault_replace,
+		.copy_range = fault_copy_range,
 		.unlink = fault_unlink,
 		.now_ns = fault_now_ns,
 		.populate = fault_populate,

@@ -50,6 +50,8 @@ const struct state states[] = {
 	  .error = -EPROTONOSUPPORT },
 	{ .row = "R62", .name = "a segment is compressed, and wal.meta is missing",
 	  .build = state_compressed_without_meta, .error = -EPROTONOSUPPORT },
+	{ .row = "R63", .name = "a copy that walctl backup made", .build = state_copy,
+	  .error = -EROFS },
 	{ .row = "R7", .name = "the newer slot of wal.meta bad", .build = state_newer_slot_bad,
 	  .current = 1, .next_event = 21, .kept = KEPT(1, 20), .resumed = true,
 	  .notice = "wal.meta" },

@@ -40,6 +40,7 @@ void state_newer_meta(const char *store);
 void state_newer_segment(const char *store);
 void state_unknown_feature(const char *store);
 void state_cold(const char *store);
+void state_copy(const char *store);
 void state_compressed(const char *store);
 void state_compressed_without_meta(const char *store);
 void state_newer_slot_bad(const char *store);

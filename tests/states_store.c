@@ -167,6 +167,19 @@ void state_cold(const char *store)
 	put_slot_with(store, 5, 1); /* COLD */
 }
 
+/* Both slots say so. */
+void state_copy(const char *store)
+{
+	struct bytes meta;
+
+	put_slot_with(store, 5, 2); /* COPY */
+	meta = file_read(state_path(store, "wal.meta"));
+	oracle_put64(meta.data + 8, 29); /* sequence */
+	oracle_put64(meta.data + 88, oracle_xxh3(meta.data, 88, 0));
+	file_patch(state_path(store, "wal.meta"), ORACLE_SLOT_BYTES, meta.data, ORACLE_SLOT_BYTES);
+	bytes_free(&meta);
+}
+
 /* Segment 2 of three is there in its compressed form alone; what that is does not matter. */
 void state_compressed(const char *store)
 {

@@ -285,6 +285,21 @@ static int io_rename(const struct wal_io *io, int dirfd, const char *from, const
 	return unlinkat(dirfd, from, 0) ? -errno : 0;
 }
 
+static int io_replace(const struct wal_io *io, int dirfd, const char *from, const char *to)
+{
+	(void)io;
+	return renameat(dirfd, from, dirfd, to) ? -errno : 0;
+}
+
+static ssize_t io_copy_range(const struct wal_io *io, int from, int to, off_t offset, size_t size)
+{
+	off_t at = offset;
+	ssize_t n = copy_file_range(from, &offset, to, &at, size, 0);
+
+	(void)io;
+	return n < 0 ? -errno : n;
+}
+
 static int io_unlink(const struct wal_io *io, int dirfd, const char *name)
 {
 	(void)io;
@@ -342,6 +357,8 @@ const struct wal_io wal_io_system = {
 	.fdatasync = io_fdatasync,
 	.fsync = io_fsync,
 	.rename = io_rename,
+	.replace = io_replace,
+	.copy_range = io_copy_range,
 	.unlink = io_unlink,
 	.now_ns = io_now_ns,
 	.populate = io_populate,

@@ -55,6 +55,13 @@ struct wal_io {
 	int (*fsync)(const struct wal_io *io, int fd); /* directories */
 	/* Never replaces an existing name. */
 	int (*rename)(const struct wal_io *io, int dirfd, const char *from, const char *to);
+	/* Gives a file the name of another, which is gone then: at each moment one has it. */
+	int (*replace)(const struct wal_io *io, int dirfd, const char *from, const char *to);
+	/*
+	 * Some of the bytes of a file to the same place of another, by what the file systems have
+	 * for that. Return: how many; 0, -errno: as well as nothing was done.
+	 */
+	ssize_t (*copy_range)(const struct wal_io *io, int from, int to, off_t offset, size_t size);
 	int (*unlink)(const struct wal_io *io, int dirfd, const char *name);
 	uint64_t (*now_ns)(const struct wal_io *io); /* Unix time */
 	/* Since some moment, while the machine sleeps, too, and whatever the clock is set to. */

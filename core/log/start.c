@@ -31,6 +31,7 @@ void wal_log_init_recovery(const struct wal_log *log, struct wal_recovery *rec)
 		.dirfd = log->dirfd,
 		.path = log->path,
 		.read_only = log->read_only,
+		.continue_copy = log->asked.continue_copy,
 		.block_size = log->asked.block_size,
 		.segment_size = log->asked.segment_size,
 		.framing = log->asked.framing,
@@ -107,11 +108,18 @@ static int open_coordinator(struct wal_log *log, struct wal_error *error)
 	if (log->coordinator_open)
 		return 0;
 	meta.clean = false;
+	meta.copy = false; /* R63 */
 	err = wal_meta_coordinator_init(&log->coordinator, log->io, log->dirfd, &meta, &why);
 	if (err && why.code) /* R41: put there since the plan looked */
 		wal_error_set(error, err, "%s/%s: %s", log->path, WAL_META_FILE, why.text);
 	if (err)
 		return err;
+	if (log->meta.copy) /* and the other slot does not say it either */
+		err = wal_meta_store_write(&log->coordinator.store, &log->coordinator.meta);
+	if (err) {
+		wal_meta_coordinator_stop(&log->coordinator, false, true);
+		return err;
+	}
 	log->coordinator.telemetry = &log->telemetry;
 	log->coordinator.failed = meta_failed;
 	log->coordinator.space_changed = meta_space_changed;

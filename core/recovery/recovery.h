@@ -52,6 +52,7 @@ struct wal_recovery {
 	int dirfd;
 	const char *path;	    /* for messages */
 	bool read_only;		    /* look only: any store, whatever is wrong with it */
+	bool continue_copy;	    /* R63: it is the store from now on */
 	uint32_t block_size;	    /* as asked; 0: as the store has it */
 	uint64_t segment_size;	    /* likewise */
 	struct wal_framing framing; /* likewise */

@@ -125,6 +125,21 @@ static int refuse_compressed(struct wal_plan *plan)
 			     rec->path, index);
 }
 
+/* R63: what is written to a copy and to its original gets the same ids. */
+static int refuse_copy(struct wal_plan *plan)
+{
+	struct wal_recovery *rec = plan->rec;
+
+	if (!rec->meta.copy || rec->read_only || rec->continue_copy)
+		return 0;
+	return wal_error_set(plan->error, -EROFS,
+			     "%s: a copy, made by walctl backup: written to beside its original it "
+			     "would give the same ids to other events. If the original is gone, "
+			     "mount it with -o continue; to look at it, with -o ro; for a new log, "
+			     "append what walctl cat prints to one",
+			     rec->path);
+}
+
 static void make_uuid(uint8_t uuid[16])
 {
 	while (getrandom(uuid, 16, 0) != 16)
@@ -346,6 +361,8 @@ int wal_plan_make(struct wal_plan *plan)
 		err = read_meta(plan);
 	if (!err)
 		err = refuse_compressed(plan);
+	if (!err)
+		err = refuse_copy(plan);
 	if (!err)
 		err = wal_plan_probe(plan);
 	if (!err)

@@ -31,6 +31,7 @@ static void slot_encode(const struct wal_meta *meta, union slot *slot)
 	memset(slot, 0, sizeof(*slot));
 	memcpy(disk->magic, WAL_META_MAGIC, sizeof(disk->magic));
 	disk->version = WAL_FORMAT_VERSION;
+	disk->incompat = meta->copy ? WAL_META_COPY : 0;
 	disk->block_size_log2 = (uint8_t)__builtin_ctz(meta->block_size);
 	disk->sequence = wal_to_le64(meta->sequence);
 	memcpy(disk->log, meta->log, sizeof(disk->log));
@@ -61,7 +62,7 @@ static int slot_decode(const union slot *slot, struct wal_meta *meta)
 	if (memcmp(disk->magic, WAL_META_MAGIC, sizeof(disk->magic)) != 0 ||
 	    slot_checksum(disk) != wal_from_le64(disk->slot_checksum))
 		return -EBADMSG;
-	if (disk->version != WAL_FORMAT_VERSION || disk->incompat != 0)
+	if (disk->version != WAL_FORMAT_VERSION || (disk->incompat & ~WAL_META_COPY))
 		return -EPROTONOSUPPORT;
 	if (disk->block_size_log2 < WAL_BLOCK_SIZE_LOG2_MIN ||
 	    disk->block_size_log2 > WAL_BLOCK_SIZE_LOG2_MAX || disk->reserved ||
@@ -79,6 +80,7 @@ static int slot_decode(const union slot *slot, struct wal_meta *meta)
 			    wal_from_le64(disk->durable_event_id)},
 		.first_segment = wal_from_le32(disk->first_segment),
 		.clean = wal_from_le32(disk->flags) & WAL_META_CLEAN,
+		.copy = disk->incompat & WAL_META_COPY,
 	};
 	memcpy(meta->log, disk->log, sizeof(meta->log));
 	return meta_is_possible(meta) ? 0 : -EBADMSG;

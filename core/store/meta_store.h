@@ -30,6 +30,7 @@ struct wal_meta {
 	struct wal_durable durable;
 	uint32_t first_segment;
 	bool clean;
+	bool copy; /* of a store that may live on: not to be written to */
 };
 
 /* What wal_meta_read found of the slots. */

@@ -23,6 +23,7 @@ static void info_add_meta(struct wal_store_info *info, const struct wal_meta *me
 	info->durable_offset = meta->durable.offset;
 	info->durable_event = meta->durable.event;
 	info->clean = meta->clean;
+	info->copy = meta->copy;
 }
 
 static int info_fill(int dirfd, const char *path, struct wal_store_info *info,

@@ -117,6 +117,8 @@ static void print_segment(const char *file, const struct wal_segment_info *info)
 
 static const char *closed_note(const struct wal_store_info *info)
 {
+	if (info->copy)
+		return "a copy (walctl backup): written to only with -o continue";
 	if (info->clean)
 		return "cleanly";
 	return info->holder[0] ? "not now: it is in use"
@@ -185,6 +187,7 @@ static json_t *json_store(const struct target *target)
 		json_put(object, "durable_offset", json_number(info->durable_offset));
 		json_put(object, "durable_event", json_number(info->durable_event));
 		json_put(object, "clean", json_boolean(info->clean));
+		json_put(object, "copy", json_boolean(info->copy));
 	}
 	json_put(object, "first_segment", json_number(info->first_segment));
 	json_put(object, "last_segment", json_number(info->last_segment));

@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
 	&command_rotate,
 	&command_status,
 	&command_diff,
+	&command_backup,
 };
 /* clang-format on */
 

@@ -33,6 +33,7 @@ extern const struct command command_ls;
 extern const struct command command_rotate;
 extern const struct command command_status;
 extern const struct command command_diff;
+extern const struct command command_backup;
 
 /* --- output.c: words for a person ---------------------------------------- */
 

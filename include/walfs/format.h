@@ -141,6 +141,7 @@ struct wal_disk_meta_record {
 #define WAL_META_SLOTS 2u
 #define WAL_META_MAGIC "WALM"
 #define WAL_META_COLD 0x01u	   /* incompat: some segments are compressed */
+#define WAL_META_COPY 0x02u	   /* incompat: a copy, not to be written to */
 #define WAL_META_CLEAN 0x00000001u /* closed in order; nothing to recover */
 
 struct wal_disk_meta_slot {

@@ -18,7 +18,8 @@
  *   -ENOSPC, -EDQUOT  no space; nothing of what failed is ever written later
  *   -EOVERFLOW        no segment index or event id is left: begin a new store
  *   -ENOBUFS          a hold beyond the total that may be held
- *   -EROFS            the log is read-only: asked for, or since a fault
+ *   -EROFS            the log is read-only: asked for, or since a fault; or the store is
+ *                     a copy (continue_copy)
  *   -EBUSY            the store is held by another process
  *   -ENOTEMPTY        a directory that is no store and not empty, or a copy of a mount
  *   -EPERM            a file or directory of the store has chattr's flag i or a
@@ -491,6 +492,7 @@ struct wal_store_info {
 	uint64_t durable_offset;
 	uint64_t durable_event;
 	bool clean;
+	bool copy;		/* made by wal_copy_open(): not to be written to */
 	uint32_t kept_from;	/* what is below was removed by retention; 0: not known */
 	uint32_t first_segment; /* lowest and highest index there; 0: none */
 	uint32_t last_segment;
@@ -551,6 +553,62 @@ int wal_store_outlook_read(const char *path, struct wal_store_outlook *outlook,
 			   struct wal_error *error);
 void wal_store_outlook_destroy(struct wal_store_outlook *outlook);
 
+/* --- a copy of a store ------------------------------------------------------ */
+
+/*
+ * A copy is a store whose wal.meta says that it is one: it can be read, and nobody writes to it
+ * but who copies, since what is appended to two logs of one name gets the same ids. It is locked
+ * while it is open. Cut off at any point it is a copy of less, and the next run goes on with it.
+ * Not for more than one thread at a time.
+ */
+struct wal_copy;
+
+struct wal_copy_options {
+	const struct wal_io *io;
+	const char *path; /* a directory: empty, to be made, or a copy of the same log */
+	uint8_t log[16];  /* of the store that is copied */
+	void *ctx;
+	/* After so many bytes more; returns false to stop (-ECANCELED). NULL: not wanted. */
+	bool (*progress)(void *ctx, uint32_t segment, uint64_t bytes);
+};
+
+/* Return: 0; -EBUSY, -ENOTEMPTY (it is something else), -EIO ..., with words in error. */
+int wal_copy_open(const struct wal_copy_options *options, struct wal_copy **copy,
+		  struct wal_error *error);
+
+struct wal_copied {
+	uint64_t bytes;			   /* 0: the copy has it already */
+	bool set_aside;			   /* another one was in its place: it is .torn- now */
+	struct wal_verify_result verified; /* of what was copied; its faults are the source's */
+};
+
+/*
+ * Copies a segment of a store or a mount, in the order of their indexes; which one place->index
+ * says. It is verified as the disk gives it back. Of one that is not sealed the events up to
+ * its end now, in a file of the same size; with raw, for one that is damaged, its file as it is.
+ * Return: 0; -ENOENT, -ENOSPC, -ECANCELED, -EIO ...: then the copy is as before.
+ */
+int wal_copy_segment(struct wal_copy *copy, const struct wal_segment_source *place, bool raw,
+		     struct wal_copied *copied);
+/* Copies a file that recovery kept, by its name with .torn- in it. Return: likewise. */
+int wal_copy_evidence(struct wal_copy *copy, int dirfd, const char *name);
+
+struct wal_copy_end {
+	uint64_t last_event;	      /* that must be in the copy from now on */
+	uint32_t set_aside;	      /* segments of the copy that the store has lost */
+	uint32_t gap_first, gap_last; /* between what earlier runs copied and the store; 0: none */
+};
+
+/*
+ * After the last segment: the copy says how far it goes. store: as it was when its segments were
+ * listed, before they were copied; dirfd: its directory, or that of the mount.
+ * Return: 0 or -errno with words in error.
+ */
+int wal_copy_finish(struct wal_copy *copy, int dirfd, const struct wal_store_info *store,
+		    struct wal_copy_end *end, struct wal_error *error);
+/* Any time; NULL is nothing. */
+void wal_copy_close(struct wal_copy *copy);
+
 /* --- the log --------------------------------------------------------------- */
 
 struct wal_log;
@@ -568,9 +626,10 @@ enum wal_io_method {
 struct wal_log_options {
 	const struct wal_io *io;
 	const char *path;
-	bool read_only;		    /* look, and change no byte */
-	uint32_t block_size;	    /* a power of two; 0: as the store has it */
-	uint64_t segment_size;	    /* of whole blocks, rounded down; 0: as the store has it */
+	bool read_only;	       /* look, and change no byte */
+	bool continue_copy;    /* what is a copy is the store from now on: its original is gone */
+	uint32_t block_size;   /* a power of two; 0: as the store has it */
+	uint64_t segment_size; /* of whole blocks, rounded down; 0: as the store has it */
 	struct wal_framing framing; /* noted in every segment */
 	uint32_t sync_interval_ms;  /* 0: only when asked */
 	enum wal_io_method io_method;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
 #
-# Cases of walctl diff, backup and salvage.
+# Cases of walctl diff and backup.
 # Sourced by run, which has the words that they are written in.
 
 # --- diff -----------------------------------------------------------------------------
@@ -109,3 +109,125 @@ it 'diff --prefix: a store that went on is not different' a_prefix_is_no_differe
 it 'diff notes other bytes with the same events' diff_says_that_bytes_differ_where_events_do_not
 it 'diff: two logs are different, whatever their ids' diff_knows_two_logs
 it 'diff says what it could not look at' diff_says_what_it_could_not_look_at
+
+# --- backup ---------------------------------------------------------------------------
+
+a_store_is_copied_and_copied_again() {
+	copy_store
+	walctl_is 0 backup store copy
+	is 'standard output' "$(sed 's/(.*)/(SIZE)/' out)" \
+		'copy: a copy of store to event 600: 3 segments, 3 copied now (SIZE)'
+	walctl_is 0 verify copy
+	walctl_is 0 diff --full store copy
+	walctl_is 0 cat copy
+	cmp out "$scratch/input"
+	lines 601 610 | "$mkstore" store
+	ln "copy/$one" kept
+	walctl_is 0 backup --json store copy
+	jq -e '.result == "copied" and .segments == 3 and .segments_copied == 1 and
+		.last_event == 610 and .set_aside == 0 and .faults == []' out >/dev/null
+	[ "$(stat -c %i kept)" = "$(stat -c %i "copy/$one")" ]
+	walctl_is 0 diff --full store copy
+	is 'the files of the copy' "$(ls copy | tr '\n' ' ')" "$one $two $three wal.meta "
+}
+
+a_copy_is_not_written_to_by_accident() {
+	copy_store
+	walctl_is 0 backup store copy
+	walctl_is 0 info copy
+	holds out 'a copy'
+	walctl_is 0 info --json copy
+	jq -e '.copy' out >/dev/null
+	! lines 601 602 | "$mkstore" copy 2>err
+	holds err 'copy: a copy, made by walctl backup'
+	holds err '-o continue'
+	walctl_is 0 diff store copy
+}
+
+backup_copies_damage_as_it_is() {
+	copy_store
+	flip "store/$two" 12000 3
+	walctl_is 1 backup store copy
+	holds err 'block checksum mismatch'
+	holds out 'DAMAGED, as the store is'
+	cmp "store/$two" "copy/$two"
+	walctl_is 1 verify copy
+	walctl_is 0 backup --json store copy # only the active one is copied again
+	jq -e '.segments_copied == 1 and .set_aside == 0' out >/dev/null
+	dd if=/dev/zero of="store/$two" bs=4096 count=1 conv=notrunc status=none
+	walctl_is 1 backup store copy
+	cmp "store/$two" "copy/$two"
+	walctl_is 0 backup --json store copy # it is there already, as it is
+	rm copy/*.torn-*
+	! ls copy | grep -q torn
+}
+
+backup_keeps_what_retention_removed() {
+	copy_store
+	walctl_is 0 backup store copy
+	lines 601 610 | "$mkstore" -k 1 store
+	[ ! -e "store/$one" ]
+	walctl_is 0 backup store copy
+	walctl_is 0 verify copy
+	walctl_is 0 cat copy
+	lines 1 610 | cmp - out
+	walctl_is 0 diff --prefix store copy
+	for at in 6 7 8; do
+		{ echo "line $at"; echo '@@rotate'; } | "$mkstore" -k 1 store
+	done
+	walctl_is 0 backup store copy
+	holds err 'were removed by retention before they were copied'
+}
+
+backup_never_copies_a_key() {
+	copy_store
+	echo secret >store/wal.key
+	echo x >"store/$three.new"
+	echo evidence >"store/$two.torn-20261122T100102.000000017Z"
+	walctl_is 0 backup store copy
+	is 'the files of the copy' "$(ls copy | tr '\n' ' ')" "$one $two $three wal.meta "
+	walctl_is 0 backup --all store copy
+	holds "copy/$two.torn-20261122T100102.000000017Z" evidence
+	[ ! -e copy/wal.key ]
+}
+
+backup_says_what_it_could_not_copy() {
+	copy_store
+	walctl_is 2 backup store
+	walctl_is 2 backup nothing copy
+	walctl_is 2 backup "store/$one" copy
+	[ ! -e copy ]
+	mkdir other
+	echo x >other/letter
+	walctl_is 2 backup store other
+	holds err 'not empty'
+	walctl_is 2 backup "$scratch/sound" store
+	holds err 'a store of its own'
+	mv "store/$two" "store/$two.zst"
+	walctl_is 2 backup store copy
+	[ ! -e copy ]
+	walctl_is 0 backup --help
+	holds out 'usage: walctl backup'
+}
+
+# A store that is written, rotated and cut by retention meanwhile.
+backup_of_a_store_in_use() {
+	seq 1 200000 | awk '{print "line", $0} NR % 97 == 0 {print "@@rotate"}' |
+		"$mkstore" -b 4096 -s 65536 -k 5 live 2>/dev/null &
+	local writer=$!
+	wait_until test -e live/0000000003.wal
+	for ((i = 0; i < 10; i++)); do
+		timeout 60 "$walctl" backup live copy >out 2>err || { cat err; kill $writer; return 1; }
+		walctl_is 0 verify copy || { kill $writer; return 1; }
+	done
+	kill $writer 2>/dev/null || true
+	wait $writer || true
+}
+
+it 'backup: a store is copied, and copied again by what is new' a_store_is_copied_and_copied_again
+it 'backup: a copy is not written to by accident' a_copy_is_not_written_to_by_accident
+it 'backup copies damage as it is, and says so' backup_copies_damage_as_it_is
+it 'backup keeps what retention removed, and names a gap' backup_keeps_what_retention_removed
+it 'backup never copies a key, and evidence on request' backup_never_copies_a_key
+it 'backup says what it could not copy' backup_says_what_it_could_not_copy
+it 'backup: a store in use, with rotation and retention' backup_of_a_store_in_use
