@@ -124,45 +124,45 @@ static void find_unsealed(struct wal_copy *copy, const struct wal_store_list *li
 	}
 }
 
-int wal_copy_open(const struct wal_copy_options *options, struct wal_copy **result,
+int wal_copy_open(const struct wal_copy_options *options, struct wal_copy **copy,
 		  struct wal_error *error)
 {
-	struct wal_copy *copy = calloc(1, sizeof(*copy));
+	struct wal_copy *c = calloc(1, sizeof(*c));
 	struct wal_store_list list;
 	int err = -ENOMEM;
 
-	*result = NULL;
+	*copy = NULL;
 	*error = (struct wal_error){0};
-	if (!copy)
+	if (!c)
 		return wal_error_set(error, err, "no memory");
-	copy->io = wal_io_or_system(options->io);
-	copy->ctx = options->ctx;
-	copy->progress = options->progress;
-	memcpy(copy->log, options->log, sizeof(copy->log));
-	copy->path = strdup(options->path);
-	copy->chunk = malloc(WAL_COPY_CHUNK);
-	copy->dirfd = -1;
-	if (copy->path && copy->chunk)
-		err = copy->dirfd = wal_store_lock(copy->io, copy->path, false, error);
+	c->io = wal_io_or_system(options->io);
+	c->ctx = options->ctx;
+	c->progress = options->progress;
+	memcpy(c->log, options->log, sizeof(c->log));
+	c->path = strdup(options->path);
+	c->chunk = malloc(WAL_COPY_CHUNK);
+	c->dirfd = -1;
+	if (c->path && c->chunk)
+		err = c->dirfd = wal_store_lock(c->io, c->path, false, error);
 	if (err >= 0)
-		err = wal_store_list_read(copy->dirfd, &list);
+		err = wal_store_list_read(c->dirfd, &list);
 	if (!err) {
-		err = check_place(copy, &list, error);
+		err = check_place(c, &list, error);
 		if (!err)
-			err = remove_prepared(copy, &list);
+			err = remove_prepared(c, &list);
 		if (!err)
-			find_unsealed(copy, &list);
+			find_unsealed(c, &list);
 		wal_store_list_destroy(&list);
 	}
 	if (!err)
-		err = begin(copy, error);
+		err = begin(c, error);
 	if (err) {
 		if (!error->code)
 			wal_error_set(error, err, "%s: %s", options->path, strerror(-err));
-		wal_copy_close(copy);
+		wal_copy_close(c);
 		return err;
 	}
-	*result = copy;
+	*copy = c;
 	return 0;
 }
 

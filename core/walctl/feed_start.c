@@ -92,7 +92,7 @@ static size_t run_begin(const struct wal_store_info *list, size_t n, uint32_t ru
 /* The first segment with an event at or after the time, also before a step of the clock. */
 static size_t find_segment(struct feed *feed, const struct wal_store_info *list)
 {
-	size_t best = list->segment_count, n = list->segment_count;
+	size_t n = list->segment_count, best = n;
 	struct wal_segment_info info;
 
 	while (n > 0) {

@@ -4,6 +4,9 @@
 # Cases of walctl diff and backup.
 # Sourced by run, which has the words that they are written in.
 
+# names DIRECTORY: what is in it, in one line.
+names() { (cd "$1" && printf '%s ' *); }
+
 # --- diff -----------------------------------------------------------------------------
 
 a_copy_is_the_same() {
@@ -128,7 +131,7 @@ a_store_is_copied_and_copied_again() {
 		.last_event == 610 and .set_aside == 0 and .faults == []' out >/dev/null
 	[ "$(stat -c %i kept)" = "$(stat -c %i "copy/$one")" ]
 	walctl_is 0 diff --full store copy
-	is 'the files of the copy' "$(ls copy | tr '\n' ' ')" "$one $two $three wal.meta "
+	is 'the files of the copy' "$(names copy)" "$one $two $three wal.meta "
 }
 
 a_copy_is_not_written_to_by_accident() {
@@ -159,7 +162,7 @@ backup_copies_damage_as_it_is() {
 	cmp "store/$two" "copy/$two"
 	walctl_is 0 backup --json store copy # it is there already, as it is
 	rm copy/*.torn-*
-	! ls copy | grep -q torn
+	! names copy | grep -q torn
 }
 
 backup_keeps_what_retention_removed() {
@@ -185,7 +188,7 @@ backup_never_copies_a_key() {
 	echo x >"store/$three.new"
 	echo evidence >"store/$two.torn-20261122T100102.000000017Z"
 	walctl_is 0 backup store copy
-	is 'the files of the copy' "$(ls copy | tr '\n' ' ')" "$one $two $three wal.meta "
+	is 'the files of the copy' "$(names copy)" "$one $two $three wal.meta "
 	walctl_is 0 backup --all store copy
 	holds "copy/$two.torn-20261122T100102.000000017Z" evidence
 	[ ! -e copy/wal.key ]
