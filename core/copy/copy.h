@@ -33,6 +33,11 @@ struct wal_copy_source {
 	char name[WAL_STORE_NAME_MAX]; /* that the copy has until it is whole */
 };
 
+/* Both slots: a copy stays one if either is lost. */
+int wal_copy_write_meta(struct wal_copy *copy, struct wal_meta *meta, struct wal_error *error);
+/* A segment that the store has not, or has otherwise: it is kept under another name. */
+int wal_copy_set_aside(const struct wal_copy *copy, uint32_t index);
+
 /* The file under its other name, synced. Return: a descriptor or -errno. */
 int wal_copy_make_file(const struct wal_copy *copy, const struct wal_copy_source *source);
 /* As the disk has it. A fault that the source has, too, is copied. Return: 0 or -errno. */

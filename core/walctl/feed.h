@@ -54,9 +54,18 @@ bool feed_since(struct feed *feed, uint64_t since_ns, uint64_t *id);
 /* An event's payload is valid until the next call. */
 enum feed_result feed_next(struct feed *feed, struct wal_event *event);
 
-/* --- between feed.c and feed_start.c ------------------------------------------------------- */
+/* --- feed_open.c, for feed.c and feed_start.c ------------------------------------------------------- */
 
 void feed_let_go(struct feed *feed);
+/* Does this errno (positive) say that the daemon of a mount ended? Another may come. */
+bool feed_is_gone(const struct feed *feed, int err);
+void feed_leave_mount(struct feed *feed);
+/* Return: whether a walfs is mounted there. */
+bool feed_enter_mount(struct feed *feed);
+/* What is wrong with a segment, but not what only is not there. */
+enum feed_result feed_complain(struct feed *feed, uint32_t index, int err,
+			       const struct wal_fault *fault);
+struct wal_segment_source feed_active_source(const struct feed *feed);
 /* Sorted; of a mount the finished ones. Return: 0 or -errno. */
 int feed_list(const struct feed *feed, struct wal_store_info *info);
 /*

@@ -586,7 +586,8 @@ struct wal_copied {
  * Copies a segment of a store or a mount, in the order of their indexes; which one place->index
  * says. It is verified as the disk gives it back. Of one that is not sealed the events up to
  * its end now, in a file of the same size; with raw, for one that is damaged, its file as it is.
- * Return: 0; -ENOENT, -ENOSPC, -ECANCELED, -EIO ...: then the copy is as before.
+ * Return: 0; -EAGAIN: it changed meanwhile, list the segments again; -ENOENT, -ENOSPC,
+ * -ECANCELED, -EIO ...: then the copy is as before.
  */
 int wal_copy_segment(struct wal_copy *copy, const struct wal_segment_source *place, bool raw,
 		     struct wal_copied *copied);
