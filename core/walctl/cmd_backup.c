@@ -14,7 +14,7 @@
 #include "walctl.h"
 
 /* Retention and rotation go on meanwhile: then it begins again, with what is copied by then. */
-#define ATTEMPTS 100
+#define ATTEMPTS 20
 
 struct backup {
 	const char *from;
@@ -31,6 +31,7 @@ struct backup {
 	uint64_t last_event;
 	enum status worst;
 	json_t *faults; /* --json */
+	bool is_last_attempt;
 };
 
 enum outcome { DONE, AGAIN, FAILED };
@@ -96,12 +97,15 @@ static enum outcome copy_nth(struct backup *backup, size_t n)
 	char *file = target_file(target, name);
 	enum outcome outcome = DONE;
 	int err = wal_copy_segment(backup->copy, &source, outlook_salvages(target, n), &copied);
+	bool moved = err && err != -ECANCELED && target->active && n + 1 == target->count;
 
 	backup->bytes += copied.bytes;
 	backup->copied += copied.bytes > 0;
 	backup->set_aside += copied.set_aside;
-	if (err == -EAGAIN || (err == -ENOENT && target_is_retired(target, n)) ||
-	    (err && err != -ECANCELED && target->active && n + 1 == target->count))
+	if (moved && backup->is_last_attempt) /* what is sealed is a whole copy, too */
+		complain(backup->from, "note: segments are sealed faster than the active one can "
+				       "be copied; the copy ends with the last sealed one");
+	else if (moved || err == -EAGAIN || (err == -ENOENT && target_is_retired(target, n)))
 		outcome = AGAIN;
 	else if (err)
 		outcome = fail(backup, file, err, NULL);
@@ -237,6 +241,7 @@ static void copy_all(struct backup *backup)
 	for (int i = 0; outcome == AGAIN && i < ATTEMPTS; i++) {
 		if (i > 0)
 			nanosleep(&pause, NULL);
+		backup->is_last_attempt = i + 1 == ATTEMPTS;
 		outcome = attempt(backup);
 	}
 	progress_clear(&backup->progress);
