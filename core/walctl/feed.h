@@ -54,7 +54,7 @@ bool feed_since(struct feed *feed, uint64_t since_ns, uint64_t *id);
 /* An event's payload is valid until the next call. */
 enum feed_result feed_next(struct feed *feed, struct wal_event *event);
 
-/* --- feed_open.c, for feed.c and feed_start.c ------------------------------------------------------- */
+/* --- feed_open.c, for feed.c and feed_start.c --------------------------------------------- */
 
 void feed_let_go(struct feed *feed);
 /* Does this errno (positive) say that the daemon of a mount ended? Another may come. */

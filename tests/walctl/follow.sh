@@ -77,6 +77,7 @@ follow_names_what_retention_removed() {
 		echo @@rotate
 	done >&8
 	echo @@sync >&8
+	wait_until [ -e store/0000000010.wal ] # and not before 7 is there
 	wait_until [ ! -e store/0000000007.wal ]
 	kill -CONT "$follower"
 	local status=0
